@@ -1,0 +1,376 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm_fault.c - resolve one fault: from an address to a translation.
+ *
+ *   look up          lock-free; "invalid address" if nothing is there
+ *   legal?           "protection failure" if the entry forbids it
+ *   prepare          no object yet, or needs-copy on write: slow half
+ *   lock top object  and see that the map has not moved since
+ *   find the page    vm_fault_page.c; may sleep, then all begins again
+ *   enter            pmap compares the sequence under the leaf's lock
+ *   neighbours       in the same tables, if resident and allowed
+ *
+ * Locks:   none in the lookup; objects front to back; leaf and pv in pmap
+ * Restart: VM_E_RETRY comes back to the single loop in vm_fault_loop().
+ *          A thread that loses the race VM_FAULT_TRIES times takes the
+ *          map's lock, under which nobody can move anything, and wins.
+ * I/O:     the page is left BUSY, all locks are dropped
+ *
+ * The sequence makes one thing of lookup and enter: every revocation makes
+ * it odd first, then takes the leaf's lock, so an enter that holds the
+ * leaf's lock and sees the old value comes before the revocation, which
+ * will find what was entered.  docs/model/ proves it.
+ */
+#include "vm_fault_impl.h"
+#include "pmap_ctl.h"
+
+#define VM_FAULT_TRIES  8u
+#define VM_FAULT_AROUND_MAX 16u
+
+unsigned vm_fault_around = VM_FAULT_AROUND_MAX;
+
+/* The slow half of the lookup; the map may be locked and stays so. */
+static int
+vm_fault_prepare(struct vm_fault *f)
+{
+    bool write = f->own;
+    int error;
+
+    f->progress = true;
+    if (f->action == VM_FAULT_WIRE && !f->map_locked) {
+        /* The entry is in transition by our own doing: do not wait. */
+        vm_mutex_lock(&f->map->lock);
+        f->map_locked = true;
+    }
+    if (f->map_locked && (f->action == VM_FAULT_WIRE ||
+        (f->look.attr & VM_ATTR_TRANSITION) == 0)) {
+        error = vm_map_prepare_locked(f->map, f->va, write);
+    } else {
+        vm_fault_unlock_all(f);
+        error = vm_map_prepare(f->map, f->va, write);
+    }
+    return error == VM_OK ? VM_E_RETRY : error;
+}
+
+/* Rights for a page of top (or of obj, below it) that f may see. */
+static vm_prot_t
+vm_fault_rights(struct vm_fault *f, struct vm_page *p, bool write)
+{
+    vm_prot_t prot = VM_ATTR_PROT(f->look.attr) & ~(vm_prot_t)p->forbidden;
+
+    if (f->obj != f->top || (f->look.attr & VM_ATTR_NEEDS_COPY) != 0) {
+        prot &= ~VM_PROT_WRITE;
+    }
+    if (write) {
+        /* Modified lives here: marked when the right is granted. */
+        if (!VM_MUTANT(WRITE_CLEAN)) {
+            vm_page_set(p, VM_PG_MODIFIED);
+        }
+    } else if ((vm_page_flags(p) & VM_PG_MODIFIED) == 0 ||
+        f->top->copy != NULL) {
+        prot &= ~VM_PROT_WRITE;
+    }
+    if ((prot & VM_PROT_WRITE) != 0) {
+        vm_page_clear(p, VM_PG_ICACHE);
+    }
+    return prot | VM_PROT_READ;
+}
+
+/*
+ * Map the neighbours that are there already.  Only where every object
+ * above the one that has the page is known not to hold the neighbour: top
+ * and its shadow are both locked, deeper chains are left alone.
+ */
+static void
+vm_fault_neighbours(struct vm_fault *f)
+{
+    struct vm_page *pages[VM_FAULT_AROUND_MAX];
+    vm_prot_t prots[VM_FAULT_AROUND_MAX];
+    vsize_t window = (vsize_t)vm_fault_around << vm_page_shift;
+    vaddr_t start = f->va & ~(window - 1), end = start + window;
+    unsigned n = 0, found = 0;
+    vm_pgno_t back;
+
+    if (f->obj != f->top && f->obj != f->top->shadow) {
+        return;
+    }
+    start = start < f->look.start ? f->look.start : start;
+    if (end > f->look.end && !VM_MUTANT(AROUND_PAST_ENTRY)) {
+        end = f->look.end;
+    }
+    back = (f->va - start) >> vm_page_shift;
+    for (vaddr_t va = start; va < end; va += VM_PAGE_SIZE, n++) {
+        struct vm_page *p;
+
+        pages[n] = NULL;
+        if (va == f->va || (f->obj != f->top && vm_radix_lookup(
+                &f->top->pages, f->pgno - back + n) != VM_SLOT_EMPTY)) {
+            continue;
+        }
+        p = vm_object_page(f->obj, f->obj_pgno - back + n);
+        if (p != NULL && vm_page_is_valid(p) &&
+            (p->forbidden & VM_PROT_READ) == 0) {
+            pages[n] = p;
+            prots[n] = vm_fault_rights(f, p, false);
+            found++;
+        }
+    }
+    if (found > 0) {
+        pmap_prefill(f->map->pmap, start, n, pages, prots, f->look.seq);
+    }
+}
+
+static int
+vm_fault_enter(struct vm_fault *f)
+{
+    bool write = (f->access & VM_PROT_WRITE) != 0;
+    int error = pmap_enter(f->map->pmap, f->va, vm_page_pa(f->page),
+        vm_fault_rights(f, f->page, write), 0, f->look.seq);
+
+    if (error == VM_OK && f->resident && vm_fault_around > 1) {
+        vm_fault_neighbours(f);
+    }
+    return error;
+}
+
+/* The page is found, its object locked: do what f came for. */
+static int
+vm_fault_finish(struct vm_fault *f)
+{
+    unsigned char *data;
+
+    switch (f->action) {
+    case VM_FAULT_ENTER:
+        return vm_fault_enter(f);
+    case VM_FAULT_WIRE:
+        f->page->wire_count++;
+        return VM_OK;
+    case VM_FAULT_COPY_OUT:
+        if (f->page == NULL) {
+            memset(f->buf, 0, f->size);
+        } else {
+            data = vm_page_data(f->page);
+            vm_bytes_copy(f->buf, data + f->offset, f->size);
+        }
+        return VM_OK;
+    case VM_FAULT_COPY_IN:
+        vm_page_set(f->page, VM_PG_MODIFIED);
+        vm_page_clear(f->page, VM_PG_ICACHE);
+        data = vm_page_data(f->page);
+        vm_bytes_copy(data + f->offset, f->buf, f->size);
+        return VM_OK;
+    }
+    return VM_E_INVAL;
+}
+
+/* One attempt, with or without the map's lock. */
+static int
+vm_fault_try(struct vm_fault *f)
+{
+    uint32_t attr;
+    int error = f->map_locked ?
+        vm_map_lookup_locked(f->map, f->va, &f->look) :
+        vm_map_lookup(f->map, f->va, &f->look);
+
+    if (error != VM_OK) {
+        return error;
+    }
+    attr = f->look.attr;
+    if ((f->access & ~VM_ATTR_PROT(attr)) != 0) {
+        return VM_E_PROT;
+    }
+    if (f->look.object == NULL ||
+        (f->own && (attr & VM_ATTR_NEEDS_COPY) != 0) ||
+        ((attr & VM_ATTR_TRANSITION) != 0 &&
+        f->action != VM_FAULT_WIRE)) {
+        return vm_fault_prepare(f);
+    }
+    f->top = f->look.object;
+    f->obj = f->top;
+    f->pgno = f->look.pgno;
+    vm_object_lock(f->top);
+    /*
+     * The object may be dead and reused by now (its memory is type-
+     * stable).  If the map has not moved, the entry still holds its
+     * reference; and no entry goes without its object's lock after this.
+     */
+    if (!vm_seq_valid(&f->map->seq, f->look.seq)) {
+        vm_fault_unlock_objects(f);
+        return VM_E_RETRY;
+    }
+    error = vm_fault_page(f);
+    if (error == VM_OK) {
+        error = vm_fault_finish(f);
+        vm_fault_unlock_objects(f);
+    }
+    return error;
+}
+
+static int
+vm_fault_loop(struct vm_fault *f)
+{
+    unsigned lost = 0;
+    int error;
+
+    for (;;) {
+        f->progress = false;
+        error = vm_fault_try(f);
+        if (error != VM_E_RETRY) {
+            break;
+        }
+        vm_stat_inc(VM_STAT_RETRIES);
+        if (!f->progress) {
+            kern_relax();
+        }
+        if (!f->map_locked && (f->action == VM_FAULT_COPY_IN ||
+            f->action == VM_FAULT_COPY_OUT ||
+            (!f->progress && ++lost >= VM_FAULT_TRIES))) {
+            vm_mutex_lock(&f->map->lock);
+            f->map_locked = true;
+        }
+    }
+    if (f->map_locked) {
+        vm_mutex_unlock(&f->map->lock);
+        f->map_locked = false;
+    }
+    return error;
+}
+
+int
+vm_fault(struct vm_map *map, vaddr_t va, vm_prot_t access)
+{
+    struct vm_fault f;
+    int error;
+
+    if (access == VM_PROT_NONE || (access & ~VM_PROT_ALL) != 0) {
+        return VM_E_INVAL;
+    }
+    f.map = map;
+    f.va = vm_trunc_page(va);
+    f.access = access;
+    f.action = VM_FAULT_ENTER;
+    f.own = (access & VM_PROT_WRITE) != 0;
+    f.map_locked = false;
+    f.top = NULL;
+    f.obj = NULL;
+    f.waited = NULL;
+    f.kind = VM_STAT_FAULTS;
+    error = vm_fault_loop(&f);
+    vm_stat_inc(error == VM_OK ? VM_STAT_FAULTS : VM_STAT_FAULT_ERRORS);
+    if (error == VM_OK) {
+        vm_stat_inc(f.kind);
+    }
+    return error;
+}
+
+void
+vm_progress_end(struct vm_progress *t)
+{
+    if (t->held != NULL) {
+        pmap_release(t->held);
+        t->held = NULL;
+    }
+    t->count = 0;
+}
+
+int
+vm_fault_thread(struct vm_map *map, vaddr_t va, vm_prot_t access,
+    uint64_t pc, struct vm_progress *t)
+{
+    if (t->count == 0 || t->pc != pc ||
+        (t->held != NULL && t->held != map->pmap)) {
+        vm_progress_end(t);
+        t->pc = pc;
+    }
+    if (t->count < VM_PROGRESS_FAULTS) {
+        t->count++;
+    } else if (t->held == NULL) {
+        pmap_hold(map->pmap);
+        t->held = map->pmap;
+    }
+    return vm_fault(map, va, access);
+}
+
+int
+vm_fault_wire(struct vm_map *map, vaddr_t va, bool copy_up)
+{
+    struct vm_fault f = {
+        .map = map, .va = va, .access = VM_PROT_NONE,
+        .action = VM_FAULT_WIRE, .own = copy_up, .kind = VM_STAT_FAULTS,
+    };
+
+    return vm_fault_loop(&f);
+}
+
+/*
+ * Bytes in and out, a page at a time.  The map is locked from the lookup
+ * to the last byte: a store by the kernel cannot be revoked half-way as a
+ * translation can, so a fork must not begin before it ends.
+ */
+static int
+vm_map_move_bytes(struct vm_map *map, vaddr_t va, unsigned char *buf,
+    size_t size, enum vm_fault_action action, vm_prot_t access)
+{
+    if (!vm_range_ok(va, size)) {
+        return VM_E_INVAL;
+    }
+    while (size > 0) {
+        size_t offset = va & VM_PAGE_MASK;
+        size_t n = VM_PAGE_SIZE - offset < size ?
+            VM_PAGE_SIZE - offset : size;
+        struct vm_fault f = {
+            .map = map, .va = vm_trunc_page(va), .access = access,
+            .action = action, .own = action == VM_FAULT_COPY_IN,
+            .kind = VM_STAT_FAULTS, .buf = buf, .offset = offset,
+            .size = n, .map_locked = true,
+        };
+        int error;
+
+        vm_mutex_lock(&map->lock);
+        error = vm_fault_loop(&f);
+        if (error != VM_OK) {
+            return error;
+        }
+        va += n;
+        buf += n;
+        size -= n;
+    }
+    return VM_OK;
+}
+
+int
+vm_map_read(struct vm_map *map, vaddr_t va, void *buf, size_t size)
+{
+    return vm_map_move_bytes(map, va, buf, size, VM_FAULT_COPY_OUT,
+        VM_PROT_READ);
+}
+
+int
+vm_map_write(struct vm_map *map, vaddr_t va, const void *buf, size_t size)
+{
+    return vm_map_move_bytes(map, va, (unsigned char *)(uintptr_t)buf,
+        size, VM_FAULT_COPY_IN, VM_PROT_WRITE);
+}
+
+int
+vm_object_read_page(struct vm_object *o, vm_pgno_t pgno, void *buf)
+{
+    struct vm_fault f = {
+        .access = VM_PROT_READ, .action = VM_FAULT_COPY_OUT,
+        .kind = VM_STAT_FAULTS, .pgno = pgno, .buf = buf,
+        .size = VM_PAGE_SIZE,
+    };
+    int error;
+
+    do {
+        f.top = o;
+        f.obj = o;
+        vm_object_lock(o);
+        error = vm_fault_page(&f);
+        if (error == VM_OK) {
+            error = vm_fault_finish(&f);
+            vm_fault_unlock_objects(&f);
+        }
+    } while (error == VM_E_RETRY);
+    return error;
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm_fault.h - resolving faults, and touching a map's memory from within.
+ */
+#ifndef VM_FAULT_H
+#define VM_FAULT_H
+
+#include "vm_map.h"
+
+/*
+ * vm_fault - make access to va possible, or say why it is not.
+ *
+ * => Locks:   none held; sleeps for pagers and locks
+ * => access:  READ, WRITE, EXEC or a union
+ * => Fails:   VM_E_ADDRESS  nothing there ("invalid address")
+ *             VM_E_PROT     not allowed ("protection failure")
+ *             VM_E_NOMEM    no frame; wait for memory and try again
+ *             VM_E_PAGER    the pager failed, or the object ends before
+ *             VM_E_INTR     the thread was told to give up waiting
+ * => After:   0: the translation was entered; it may be forgotten again
+ *             before it is used
+ */
+int vm_fault(struct vm_map *map, vaddr_t va, vm_prot_t access)
+    VM_MUST_CHECK;
+
+/*
+ * Law 7.  A thread that faults VM_PROGRESS_FAULTS times in a row at one pc
+ * holds its pmap against voluntary forgetting until it gets on: at its
+ * next fault elsewhere, or when the kernel calls vm_progress_end() (it
+ * blocks, exits, or enters the kernel for another reason).
+ */
+#define VM_PROGRESS_FAULTS 16u
+struct vm_progress {
+    uint64_t pc;
+    unsigned count;
+    struct pmap *held;
+};
+int vm_fault_thread(struct vm_map *map, vaddr_t va, vm_prot_t access,
+    uint64_t pc, struct vm_progress *t) VM_MUST_CHECK;
+void vm_progress_end(struct vm_progress *t);
+
+/*
+ * vm_map_read, vm_map_write - copy bytes out of and into a map.
+ *
+ * Any alignment; size 0 is VM_E_INVAL.  Rights are those of user code.
+ * => After an error: what was copied before it stays copied (the bytes
+ *    moved are not reported; check rights first where that matters)
+ */
+int vm_map_read(struct vm_map *map, vaddr_t va, void *buf, size_t size)
+    VM_MUST_CHECK;
+int vm_map_write(struct vm_map *map, vaddr_t va, const void *buf,
+    size_t size) VM_MUST_CHECK;
+
+/*
+ * vm_fault_wire - fault one page in and wire it, for vm_map_wire().
+ *
+ * The entry is in transition; the map is not locked.  copy_up: get the
+ * page into the entry's own object even if it may not be written now.
+ */
+int vm_fault_wire(struct vm_map *map, vaddr_t va, bool copy_up)
+    VM_MUST_CHECK;
+
+/*
+ * vm_object_read_page - copy what page pgno of o's chain reads now to a
+ * buffer of a page.  Sleeps; => Locks: none held, caller has a reference.
+ */
+int vm_object_read_page(struct vm_object *o, vm_pgno_t pgno, void *buf)
+    VM_MUST_CHECK;
+
+/* Fault-around: pages mapped with one that is asked for (power of two). */
+extern unsigned vm_fault_around;
+
+/* Everything of mi/ and pmap/, in order; RAM is already released. */
+int vm_init(void) VM_MUST_CHECK;
+
+#endif

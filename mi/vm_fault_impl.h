@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm_fault_impl.h - the state of one fault, shared by vm_fault.c (from
+ * address to translation) and vm_fault_page.c (from object to page).
+ */
+#ifndef VM_FAULT_IMPL_H
+#define VM_FAULT_IMPL_H
+
+#include "vm_fault.h"
+#include "vm_object_impl.h"
+
+/* What is to happen to the page when it has been found. */
+enum vm_fault_action {
+    VM_FAULT_ENTER,             /* map it */
+    VM_FAULT_COPY_OUT,          /* copy bytes of it to buf */
+    VM_FAULT_COPY_IN,           /* copy buf into it */
+    VM_FAULT_WIRE               /* hold its frame */
+};
+
+struct vm_fault {
+    struct vm_map *map;         /* NULL: objects only */
+    vaddr_t va;                 /* page-aligned */
+    vm_prot_t access;
+    enum vm_fault_action action;
+    bool own;                   /* the page must be in the top object */
+    bool map_locked;
+    bool progress;              /* slept or prepared: not a lost race */
+    bool resident;              /* nothing had to be made or fetched */
+    vm_prot_t missing;          /* rights to demand of a pager's lock */
+    struct vm_lookup look;
+    struct vm_object *top;      /* locked, from validation to the end */
+    struct vm_object *obj;      /* locked; has the page; may be top */
+    vm_pgno_t pgno;             /* in top */
+    vm_pgno_t obj_pgno;         /* in obj */
+    struct vm_page *page;       /* NULL: zero, and COPY_OUT */
+    struct vm_page *waited;     /* last page that we slept for */
+    enum vm_stat kind;          /* the case, for the statistics */
+    void *buf;
+    size_t offset, size;        /* bytes of the page to copy */
+};
+
+/*
+ * vm_fault_page - find or make the page that f wants.
+ *
+ * => Locks: top; on success top and obj; on failure none of the two, and
+ *           if it had to sleep, not the map either
+ * => Fails: VM_E_RETRY (look again), VM_E_NOMEM, VM_E_PAGER, VM_E_INTR
+ */
+int vm_fault_page(struct vm_fault *f) VM_MUST_CHECK;
+
+/* Drop the objects' locks; and the map's. */
+void vm_fault_unlock_objects(struct vm_fault *f);
+void vm_fault_unlock_all(struct vm_fault *f);
+
+#endif

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm_fault_page.c - the object half of a fault: which page is it?
+ *
+ *   top  [ page ]    A  resident in the top object
+ *    |   [  -   ]
+ *   back [ page ]    B  read: use it as it is
+ *    |               C  write: move it up if nobody else can see it,
+ *    |                  copy it up if somebody can
+ *   swap [ slot ]    D  in swap: BUSY page in its place, ask, sleep
+ *   file [  -   ]    E  backed by a pager: the same
+ *   end  [  -   ]    F  nowhere: a zero page in top
+ *
+ * In every write case, if top has a snapshot that still looks through it,
+ * the old contents are pushed first (vm_snapshot.c).
+ *
+ * Locks: top stays locked until the translation is entered, so that nobody
+ * breaks copy-on-write above a page that we are about to map (law 4); the
+ * chain below is locked hand over hand, and the object with the page too
+ * until the end, so that pmap_page_protect() on that page comes before or
+ * after us, never between.  Whoever has to sleep drops everything and
+ * starts from the address again.
+ */
+#include "vm_fault_impl.h"
+
+void
+vm_fault_unlock_objects(struct vm_fault *f)
+{
+    if (f->obj != NULL && f->obj != f->top) {
+        vm_object_unlock(f->obj);
+    }
+    if (f->top != NULL) {
+        vm_object_unlock(f->top);
+    }
+    f->obj = NULL;
+    f->top = NULL;
+}
+
+void
+vm_fault_unlock_all(struct vm_fault *f)
+{
+    vm_fault_unlock_objects(f);
+    if (f->map_locked) {
+        vm_mutex_unlock(&f->map->lock);
+        f->map_locked = false;
+    }
+}
+
+static int
+vm_fault_fail(struct vm_fault *f, int error)
+{
+    vm_fault_unlock_objects(f);
+    return error;
+}
+
+static int
+vm_fault_sleep(struct vm_fault *f, struct vm_page *p, struct vm_ticket t)
+{
+    f->waited = p;
+    f->progress = true;
+    return vm_wait_sleep(t, true) == VM_OK ? VM_E_RETRY : VM_E_INTR;
+}
+
+/* Somebody else has the page in hand. */
+static int
+vm_fault_wait(struct vm_fault *f, struct vm_page *p)
+{
+    struct vm_ticket t = vm_wait_ticket(p);
+
+    vm_page_set(p, VM_PG_WANTED);
+    vm_fault_unlock_all(f);
+    return vm_fault_sleep(f, p, t);
+}
+
+/*
+ * E: ask the pager of obj.  The BUSY page keeps the place, and keeps
+ * others from asking again.
+ */
+static int
+vm_fault_ask_pager(struct vm_fault *f)
+{
+    struct vm_object *o = f->obj;
+    struct vm_pager *pg = o->pager;
+    vm_pgno_t pgno = f->obj_pgno;
+    vm_prot_t access = f->access | VM_PROT_READ;
+    struct vm_ticket t;
+    struct vm_page *p;
+
+    p = vm_object_new_page(o, pgno,
+        VM_PG_BUSY | VM_PG_ABSENT | VM_PG_WANTED, VM_ALLOC_USER);
+    if (p == NULL) {
+        return vm_fault_fail(f, VM_E_NOMEM);
+    }
+    t = vm_wait_ticket(p);
+    vm_object_paging_begin(o);
+    vm_fault_unlock_all(f);
+    vm_stat_inc(VM_STAT_PAGEINS);
+    pg->ops->data_request(pg, pgno, 1, access);
+    vm_object_lock(o);
+    vm_object_paging_end_unlock(o);
+    f->kind = VM_STAT_FAULT_PAGEIN;
+    return vm_fault_sleep(f, p, t);
+}
+
+/* D: the same for a page of an anonymous object, by slot. */
+static int
+vm_fault_ask_swap(struct vm_fault *f)
+{
+    vm_prot_t access = f->access;
+    struct vm_ticket t;
+    struct vm_page *p;
+    uint64_t slot;
+    int error = vm_swap_in_begin(f->obj, f->obj_pgno, &p, &slot);
+
+    if (error != VM_OK) {
+        return vm_fault_fail(f, error);
+    }
+    vm_page_set(p, VM_PG_WANTED);
+    t = vm_wait_ticket(p);
+    vm_fault_unlock_all(f);
+    vm_stat_inc(VM_STAT_PAGEINS);
+    /* The frame keeps its identity wherever collapse moves it. */
+    vm_swap_in_request(slot, access);
+    f->kind = VM_STAT_FAULT_PAGEIN;
+    return vm_fault_sleep(f, p, t);
+}
+
+/* The pager failed to bring the page: tell those who waited, once. */
+static int
+vm_fault_error_page(struct vm_fault *f, struct vm_page *p)
+{
+    struct vm_object *o = f->obj;
+
+    if (f->waited == p || (o->flags & VM_OBJ_ORPHAN) != 0) {
+        return vm_fault_fail(f, VM_E_PAGER);
+    }
+    /* A new fault: forget the failure and ask again. */
+    if (o->pager == NULL) {
+        vm_swap_retry(o, p);
+    } else {
+        vm_object_free_page(o, p);
+    }
+    f->progress = true;
+    return vm_fault_fail(f, VM_E_RETRY);
+}
+
+/* The pager's lock forbids the access: ask it to allow it. */
+static int
+vm_fault_ask_unlock(struct vm_fault *f, struct vm_page *p)
+{
+    struct vm_object *o = f->obj;
+    struct vm_pager *pg = o->pager;
+    vm_pgno_t pgno = f->obj_pgno;
+    vm_prot_t access = f->access;
+    struct vm_ticket t;
+
+    if (pg == NULL) {
+        return vm_fault_fail(f, VM_E_PAGER);
+    }
+    if ((vm_page_flags(p) & VM_PG_UNLOCKING) != 0) {
+        return vm_fault_wait(f, p);
+    }
+    vm_page_set(p, VM_PG_UNLOCKING | VM_PG_WANTED);
+    t = vm_wait_ticket(p);
+    vm_object_paging_begin(o);
+    vm_fault_unlock_all(f);
+    pg->ops->data_unlock(pg, pgno, 1, access);
+    vm_object_lock(o);
+    vm_object_paging_end_unlock(o);
+    return vm_fault_sleep(f, p, t);
+}
+
+/* F, or E: the chain has no page. */
+static int
+vm_fault_absent(struct vm_fault *f)
+{
+    if (f->obj->pager != NULL || (f->obj->flags & VM_OBJ_ORPHAN) != 0) {
+        if (f->obj_pgno >= f->obj->npages || f->obj->pager == NULL) {
+            return vm_fault_fail(f, VM_E_PAGER);
+        }
+        return vm_fault_ask_pager(f);
+    }
+    f->page = NULL;
+    f->kind = VM_STAT_FAULT_ZERO;
+    if (f->action == VM_FAULT_COPY_OUT) {
+        return VM_OK;
+    }
+    /*
+     * A zero page that nobody wrote may be dropped and made again, unless
+     * an object below could get data there later (a source that is written
+     * once its snapshot has a page of its own): then it counts as data.
+     */
+    f->page = vm_object_new_page(f->top, f->pgno,
+        f->top->shadow != NULL ? VM_PG_MODIFIED : 0, VM_ALLOC_USER);
+    if (f->page == NULL) {
+        return vm_fault_fail(f, VM_E_NOMEM);
+    }
+    vm_page_zero(f->page);
+    vm_stat_inc(VM_STAT_ZERO_FILLS);
+    if (f->obj != f->top) {
+        vm_object_unlock(f->obj);
+        f->obj = f->top;
+        f->obj_pgno = f->pgno;
+    }
+    return VM_OK;
+}
+
+/*
+ * Can nobody but top see obj's page?  Decided per page: every reference to
+ * obj is a front's, and no other front's window covers it.  A few fronts
+ * are looked at, more than that are taken for covering.
+ */
+static bool
+vm_fault_can_move(struct vm_fault *f)
+{
+    struct vm_object *o = f->obj, *front;
+    unsigned looked = 0;
+
+    if (o != f->top->shadow || (o->flags & VM_OBJ_INTERNAL) == 0 ||
+        o->ref_count != o->front_count || f->page->wire_count != 0 ||
+        (vm_page_flags(f->page) & VM_PG_CLEANING) != 0) {
+        return false;
+    }
+    for (front = o->fronts; front != NULL; front = front->front_next) {
+        if (front == f->top) {
+            continue;
+        }
+        if (++looked > 4 || (f->obj_pgno >= front->shadow_pgno &&
+            f->obj_pgno - front->shadow_pgno < front->npages)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* C: the page is in a backing object and must be in top. */
+static int
+vm_fault_copy_up(struct vm_fault *f)
+{
+    struct vm_object *back = f->obj;
+    struct vm_page *old = f->page, *new;
+    bool collapse;
+
+    if (vm_fault_can_move(f) &&
+        vm_object_move_page(back, f->obj_pgno, f->top, f->pgno)) {
+        f->kind = VM_STAT_FAULT_MOVE;
+    } else {
+        new = vm_object_new_page(f->top, f->pgno, VM_PG_MODIFIED,
+            VM_ALLOC_USER);
+        if (new == NULL) {
+            return vm_fault_fail(f, VM_E_NOMEM);
+        }
+        vm_page_copy(new, old);
+        vm_stat_inc(VM_STAT_COPIES);
+        f->kind = VM_STAT_FAULT_COPY;
+        /*
+         * Law 4: who else maps the old page through top must lose it
+         * before the new one can be written.  If this entry is all that
+         * leads to top, pmap_enter() breaks that one mapping itself.
+         */
+        if (f->top->ref_count > 1 || f->action != VM_FAULT_ENTER) {
+            pmap_page_protect(old, VM_PROT_NONE, NULL);
+        }
+        f->page = new;
+    }
+    collapse = back == f->top->shadow && (back->ref_count == 1 ||
+        back->pages.count <= f->top->pages.count);
+    vm_object_unlock(back);
+    f->obj = f->top;
+    f->obj_pgno = f->pgno;
+    if (collapse) {
+        vm_object_collapse(f->top);
+    }
+    return VM_OK;
+}
+
+/* Walk the chain; leaves obj, obj_pgno set and obj locked. */
+static vm_slot_t
+vm_fault_find(struct vm_fault *f)
+{
+    struct vm_object *o = f->top;
+    vm_pgno_t pgno = f->pgno;
+    vm_slot_t slot;
+
+    while ((slot = vm_radix_lookup(&o->pages, pgno)) == VM_SLOT_EMPTY &&
+        o->shadow != NULL) {
+        struct vm_object *back = o->shadow;
+
+        pgno += o->shadow_pgno;
+        vm_object_lock(back);
+        if (o != f->top) {
+            vm_object_unlock(o);
+        }
+        o = back;
+    }
+    f->obj = o;
+    f->obj_pgno = pgno;
+    return slot;
+}
+
+static int
+vm_fault_push(struct vm_fault *f)
+{
+    int error = vm_object_push(f->top, f->pgno, f->page);
+
+    return error == VM_OK ? VM_OK : vm_fault_fail(f, error);
+}
+
+int
+vm_fault_page(struct vm_fault *f)
+{
+    bool write = (f->access & VM_PROT_WRITE) != 0;
+    vm_slot_t slot = vm_fault_find(f);
+    struct vm_page *p = vm_slot_page(slot);
+    int error = VM_OK;
+
+    f->resident = false;
+    if (vm_slot_is_swap(slot)) {
+        return vm_fault_ask_swap(f);
+    }
+    if (p == NULL) {
+        error = vm_fault_absent(f);
+    } else if (!vm_page_is_valid(p)) {
+        return (vm_page_flags(p) & VM_PG_BUSY) != 0 ?
+            vm_fault_wait(f, p) : vm_fault_error_page(f, p);
+    } else if ((p->forbidden & f->access &
+        ~(f->obj != f->top ? VM_PROT_WRITE : 0u)) != 0) {
+        /* A write above a backing object only reads that object. */
+        return vm_fault_ask_unlock(f, p);
+    } else {
+        f->page = p;
+        f->resident = true;
+        if (f->kind == VM_STAT_FAULTS) {
+            f->kind = VM_STAT_FAULT_SOFT;
+        }
+        if (f->own && f->obj != f->top) {
+            f->resident = false;
+            error = vm_fault_copy_up(f);
+        }
+    }
+    if (error == VM_OK && write && f->top->copy != NULL) {
+        error = vm_fault_push(f);
+    }
+    return error;
+}

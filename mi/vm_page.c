@@ -1,0 +1,640 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm_page.c - the core map and the allocator of page frames.
+ *
+ *        CPU 0            CPU 1       ...     up to CACHE_MAX frames each
+ *     [ 7 3 9 . ]      [ 4 . . . ]
+ *          |  ^             |  ^
+ *   refill |  | flush       |  |              CACHE_BATCH frames at a time
+ *          v  |             v  |
+ *     pool: 12 -> 5 -> 8 -> 1 -> end          linked through .link
+ *
+ * Free frames = frames in the pool + frames in all caches; there is no
+ * third counter to keep in step.  While the pool alone is above what the
+ * caller must leave (and above the low mark), an allocation looks at its
+ * own CPU's cache only.  Else it takes the pool's lock, adds everything
+ * up, and may take a frame from another CPU's cache: no frame is out of
+ * reach, and a reserve is passed by no more than the allocations that were
+ * already on the short path of other CPUs, one each.
+ *
+ * The newest free frame goes first, for the sake of caches.
+ *
+ * Locks:   pool.lock (rank FREE), then a cache's lock.  The latter has no
+ *          rank and needs none: nothing is ever taken inside it, and who
+ *          takes two of them holds the pool's.  The short path takes its
+ *          own CPU's alone, with preemption disabled, where only the
+ *          pool's holder can be in its way.
+ * Kinds:   .kind changes under the pool's lock or the lock of a cache, so
+ *          that vm_page_check(), who takes all of them, sees them stand
+ *          still.
+ */
+#include "vm_page.h"
+#include "vm_mutant.h"
+
+#define CACHE_MAX       32u
+#define CACHE_BATCH     16u
+#define LINK_END        UINT32_MAX
+
+struct page_cache {
+    _Atomic uint32_t lock;      /* 0 free, 1 held */
+    _Atomic uint32_t n;         /* frames here; written under lock */
+    uint32_t limit;             /* CACHE_MAX; 0 until the CPU is known */
+    uint32_t unused;
+    /* Frames of each kind taken minus given back on this CPU. */
+    _Atomic uint64_t kinds[VM_PAGE_KINDS];
+    uint32_t frame[CACHE_MAX];  /* indexes into the core map */
+} __attribute__((aligned(64)));
+
+struct page_pool {
+    struct vm_spin lock;
+    uint32_t head;              /* (f) index of the first frame */
+    uint32_t stamp;             /* (f) of the last vm_page_check() */
+    _Atomic uint64_t count;     /* (f) to write; any time to read */
+    uint64_t reserved;          /* (f) frames that are not ours */
+    _Atomic unsigned cpus;      /* (f) caches in use: [0, cpus) */
+} __attribute__((aligned(64)));
+
+/* Read by every allocation, written hardly ever. */
+struct page_marks {
+    _Atomic uint64_t leave[VM_ALLOC_PAGEOUT + 1];   /* must stay free */
+    _Atomic uint64_t fast[VM_ALLOC_PAGEOUT + 1];    /* and the low mark */
+    _Atomic uint64_t low;
+} __attribute__((aligned(64)));
+
+unsigned vm_page_shift = 12;
+struct vm_page *vm_page_array;
+uint64_t vm_page_first;
+uint64_t vm_page_count;
+
+static struct page_pool pool;
+static struct page_marks marks;
+static struct page_cache caches[VM_MAX_CPUS];
+
+static const char *const kind_names[VM_PAGE_KINDS] = {
+    [VM_PAGE_RESERVED] = "reserved",
+    [VM_PAGE_FREE] = "free",
+    [VM_PAGE_OBJECT] = "object",
+    [VM_PAGE_TABLE] = "table",
+    [VM_PAGE_KERNEL] = "kernel",
+    [VM_PAGE_DEVICE] = "device",
+};
+
+static inline void
+cache_lock(struct page_cache *c)
+{
+    /* Acquire: pairs with the release in cache_unlock(). */
+    if (atomic_exchange_explicit(&c->lock, 1, memory_order_acquire) != 0) {
+        vm_spin_wait(&c->lock, 1);
+    }
+}
+
+static inline void
+cache_unlock(struct page_cache *c)
+{
+    atomic_store_explicit(&c->lock, 0, memory_order_release);
+}
+
+/*
+ * This CPU's cache, locked, and preemption disabled until cache_leave();
+ * or NULL, if the pool's holder is looking at it: then it is that lock
+ * that has to be waited for.
+ */
+static inline struct page_cache *
+cache_enter(void)
+{
+    struct page_cache *c;
+
+    kern_preempt_disable();
+    c = &caches[kern_cpu()];
+    if (atomic_exchange_explicit(&c->lock, 1, memory_order_acquire) != 0) {
+        kern_preempt_enable();
+        return NULL;
+    }
+    return c;
+}
+
+static inline void
+cache_leave(struct page_cache *c)
+{
+    cache_unlock(c);
+    kern_preempt_enable();
+}
+
+/* Under the pool's lock: this CPU's cache, which counts from now on. */
+static struct page_cache *
+cache_register(void)
+{
+    unsigned cpu = kern_cpu();
+    struct page_cache *c = &caches[cpu];
+
+    KASSERT(cpu < VM_MAX_CPUS);
+    if (cpu >= vm_get(&pool.cpus)) {
+        vm_set(&pool.cpus, cpu + 1);
+    }
+    cache_lock(c);
+    c->limit = CACHE_MAX;
+    cache_unlock(c);
+    return c;
+}
+
+/* Under the pool's lock. */
+static inline void
+pool_push(uint32_t i)
+{
+    vm_page_array[i].link = pool.head;
+    pool.head = i;
+    vm_set(&pool.count, vm_get(&pool.count) + 1);
+}
+
+/* Under the pool's lock.  LINK_END: it is empty. */
+static inline uint32_t
+pool_pop(void)
+{
+    uint32_t i = pool.head;
+
+    if (i != LINK_END) {
+        KASSERT(i < vm_page_count);
+        KASSERT(vm_get(&pool.count) != 0);
+        pool.head = vm_page_array[i].link;
+        vm_set(&pool.count, vm_get(&pool.count) - 1);
+    }
+    return i;
+}
+
+/* Under the cache's lock.  LINK_END: it is empty. */
+static inline uint32_t
+cache_pop(struct page_cache *c)
+{
+    uint32_t n = vm_get(&c->n);
+
+    if (n == 0) {
+        return LINK_END;
+    }
+    vm_set(&c->n, n - 1);
+    return c->frame[n - 1];
+}
+
+void
+vm_page_bootstrap(struct vm_page *array, paddr_t start, uint64_t npages)
+{
+    unsigned cpu;
+
+    KASSERT(vm_page_aligned(start));
+    KASSERT(npages < LINK_END);
+    vm_page_array = array;
+    vm_page_first = start >> vm_page_shift;
+    vm_page_count = npages;
+
+    /* Not memset: what is left of an earlier core may be anything. */
+    pool.lock = (struct vm_spin)VM_SPIN_INIT(VM_RANK_FREE);
+    pool.head = LINK_END;
+    pool.stamp = 0;
+    pool.reserved = npages;
+    vm_set(&pool.count, 0);
+    vm_set(&pool.cpus, 0);
+    for (cpu = 0; cpu < VM_MAX_CPUS; cpu++) {
+        memset(&caches[cpu], 0, sizeof(caches[cpu]));
+    }
+    vm_page_set_reserves(0, 0, 0);
+}
+
+/*
+ * vm_page_release - frames that were RESERVED are the allocator's now.
+ *
+ * => Locks: takes FREE
+ * The lowest of them is handed out first.
+ */
+void
+vm_page_release(paddr_t start, uint64_t npages)
+{
+    uint64_t first = (start >> vm_page_shift) - vm_page_first;
+    uint64_t i;
+
+    KASSERT(vm_page_aligned(start));
+    KASSERT(first <= vm_page_count && npages <= vm_page_count - first);
+    vm_spin_lock(&pool.lock);
+    for (i = first + npages; i-- > first;) {
+        KASSERT(vm_get(&vm_page_array[i].kind) == VM_PAGE_RESERVED);
+        vm_set(&vm_page_array[i].kind, VM_PAGE_FREE);
+        pool_push((uint32_t)i);
+    }
+    pool.reserved -= npages;
+    vm_spin_unlock(&pool.lock);
+}
+
+/* Under a cache's lock, on its CPU: make free frame i a page of kind. */
+static inline struct vm_page *
+page_take(struct page_cache *c, uint32_t i, enum vm_page_kind kind)
+{
+    struct vm_page *p = &vm_page_array[i];
+
+    KASSERT(vm_get(&p->kind) == VM_PAGE_FREE);
+    vm_set(&p->flags, 0);
+    p->forbidden = 0;
+    p->wire_count = 0;
+    /*
+     * All of private[].  The clock may look at the first two words of any
+     * frame at any time; the rest is nobody else's yet.
+     */
+    vm_set(&p->object, NULL);
+    vm_set(&p->pgno, 0);
+    p->private[2] = 0;
+    p->private[3] = 0;
+    p->private[4] = 0;
+    /* Release: who sees the kind sees no name of its last life. */
+    atomic_store_explicit(&p->kind, (uint8_t)kind, memory_order_release);
+    vm_set(&c->kinds[kind], vm_get(&c->kinds[kind]) + 1);
+    return p;
+}
+
+/* Frames in the caches of all CPUs. */
+static uint64_t
+cached_count(void)
+{
+    unsigned cpu, cpus = vm_get(&pool.cpus);
+    uint64_t n = 0;
+
+    for (cpu = 0; cpu < cpus; cpu++) {
+        n += vm_get(&caches[cpu].n);
+    }
+    return n;
+}
+
+/* Under the pool's lock: fill an empty cache with what is spare. */
+static void
+cache_refill(struct page_cache *c, uint64_t spare)
+{
+    uint32_t want = spare < CACHE_BATCH ? (uint32_t)spare : CACHE_BATCH;
+    uint32_t i;
+
+    cache_lock(c);
+    if (vm_get(&c->n) == 0) {
+        /* The first to leave the pool is the first to be used. */
+        for (i = want; i-- > 0;) {
+            c->frame[i] = pool_pop();
+        }
+        vm_set(&c->n, want);
+    }
+    cache_unlock(c);
+}
+
+/* Under the pool's lock: a free frame, wherever it is; own cache first. */
+static uint32_t
+page_find(struct page_cache *own)
+{
+    unsigned cpu, cpus = vm_get(&pool.cpus);
+    uint32_t i;
+
+    cache_lock(own);
+    i = cache_pop(own);
+    cache_unlock(own);
+    if (i == LINK_END) {
+        i = pool_pop();
+    }
+    for (cpu = 0; i == LINK_END && cpu < cpus; cpu++) {
+        struct page_cache *c = &caches[cpu];
+
+        cache_lock(c);
+        i = cache_pop(c);
+        cache_unlock(c);
+    }
+    return i;
+}
+
+/* The long path: the cache is empty or in use, or frames are few. */
+static __attribute__((noinline)) struct vm_page *
+page_alloc_slow(enum vm_page_kind kind, enum vm_alloc who)
+{
+    struct vm_page *p = NULL;
+    struct page_cache *c;
+    uint64_t count, fast, free;
+    bool low;
+
+    vm_spin_lock(&pool.lock);
+    c = cache_register();
+    fast = vm_get(&marks.fast[who]);
+    count = vm_get(&pool.count);
+    if (count > fast) {
+        cache_refill(c, count - fast);
+    }
+    free = vm_get(&pool.count) + cached_count();
+    if (free > vm_get(&marks.leave[who])) {
+        uint32_t i = page_find(c);
+
+        if (i != LINK_END) {
+            free--;
+            cache_lock(c);
+            p = page_take(c, i, kind);
+            cache_unlock(c);
+        }
+    }
+    low = p == NULL || free < vm_get(&marks.low);
+    vm_spin_unlock(&pool.lock);
+
+    if (low) {
+        kern_memory_low();
+    }
+    return p;
+}
+
+struct vm_page *
+vm_page_alloc(enum vm_page_kind kind, enum vm_alloc who)
+{
+    struct page_cache *c;
+    struct vm_page *p;
+    uint32_t n;
+
+    KASSERT(kind == VM_PAGE_OBJECT || kind == VM_PAGE_TABLE ||
+        kind == VM_PAGE_KERNEL);
+    if (vm_fail_here()) {
+        return NULL;
+    }
+    vm_point();
+    c = cache_enter();
+    if (c == NULL) {
+        return page_alloc_slow(kind, who);
+    }
+    n = vm_get(&c->n);
+    if (n == 0 || vm_get(&pool.count) <= vm_get(&marks.fast[who])) {
+        cache_leave(c);
+        return page_alloc_slow(kind, who);
+    }
+    vm_set(&c->n, n - 1);
+    p = page_take(c, c->frame[n - 1], kind);
+    cache_leave(c);
+    return p;
+}
+
+/* Under a cache's lock, on its CPU: the frame is free from now on. */
+static inline void
+page_put(struct page_cache *c, struct vm_page *p)
+{
+    unsigned kind = vm_get(&p->kind);
+    uint32_t n = vm_get(&c->n);
+
+    vm_set(&p->kind, VM_PAGE_FREE);
+    vm_set(&c->kinds[kind], vm_get(&c->kinds[kind]) - 1);
+    c->frame[n] = (uint32_t)(p - vm_page_array);
+    vm_set(&c->n, n + 1);
+}
+
+/* The long path: the cache is full or in use, or the CPU new. */
+static __attribute__((noinline)) void
+page_free_slow(struct vm_page *p)
+{
+    struct page_cache *c;
+    uint32_t i, n;
+
+    vm_spin_lock(&pool.lock);
+    c = cache_register();
+    cache_lock(c);
+    n = vm_get(&c->n);
+    if (n == CACHE_MAX) {
+        /* The oldest go; the newest stay where they are warm. */
+        for (i = 0; i < CACHE_BATCH; i++) {
+            pool_push(c->frame[i]);
+        }
+        for (i = CACHE_BATCH; i < n; i++) {
+            c->frame[i - CACHE_BATCH] = c->frame[i];
+        }
+        vm_set(&c->n, n - CACHE_BATCH);
+    }
+    page_put(c, p);
+    cache_unlock(c);
+    vm_spin_unlock(&pool.lock);
+}
+
+#if VM_DEBUG
+/* What vm_page_free() promises to assert. */
+static void
+page_free_assert(struct vm_page *p)
+{
+    unsigned kind = vm_get(&p->kind);
+
+    KASSERT(p >= vm_page_array && p < vm_page_array + vm_page_count);
+    if (kind != VM_PAGE_OBJECT && kind != VM_PAGE_TABLE &&
+        kind != VM_PAGE_KERNEL) {
+        kern_panic("vm_page_free: frame %llu is %s",
+            (unsigned long long)(p - vm_page_array),
+            kind < VM_PAGE_KINDS ? kind_names[kind] : "corrupt");
+    }
+    KASSERT(vm_get(&p->lockword) == 0);
+    if (kind == VM_PAGE_OBJECT) {
+        KASSERT((vm_get(&p->flags) & VM_PG_BUSY) == 0);
+        KASSERT(vm_get(&p->object) == NULL);
+        KASSERT(p->wire_count == 0);
+        KASSERT(p->pv.pm == NULL && p->pv.more == NULL);
+    }
+}
+#else
+#define page_free_assert(p)     ((void)0)
+#endif
+
+void
+vm_page_free(struct vm_page *p)
+{
+    struct page_cache *c;
+
+    page_free_assert(p);
+    vm_point();
+    c = cache_enter();
+    if (c == NULL) {
+        page_free_slow(p);
+        return;
+    }
+    if (vm_get(&c->n) >= c->limit) {
+        cache_leave(c);
+        page_free_slow(p);
+        return;
+    }
+    page_put(c, p);
+    cache_leave(c);
+}
+
+void
+vm_page_zero(struct vm_page *p)
+{
+    if (VM_MUTANT(NO_ZERO)) {
+        return;
+    }
+    memset(vm_page_data(p), 0, VM_PAGE_SIZE);
+}
+
+void
+vm_page_copy(struct vm_page *to, const struct vm_page *from)
+{
+    KASSERT(to != from);
+    memcpy(vm_page_data(to), vm_page_data(from), VM_PAGE_SIZE);
+}
+
+uint64_t
+vm_page_free_count(void)
+{
+    return vm_get(&pool.count) + cached_count();
+}
+
+/* Of one kind that can be allocated.  One CPU's count may be negative. */
+static uint64_t
+kind_sum(enum vm_page_kind kind)
+{
+    unsigned cpu, cpus = vm_get(&pool.cpus);
+    uint64_t n = 0;
+
+    for (cpu = 0; cpu < cpus; cpu++) {
+        n += vm_get(&caches[cpu].kinds[kind]);
+    }
+    return n;
+}
+
+uint64_t
+vm_page_kind_count(enum vm_page_kind kind)
+{
+    if (kind == VM_PAGE_FREE) {
+        return vm_page_free_count();
+    }
+    return kind == VM_PAGE_RESERVED ? pool.reserved : kind_sum(kind);
+}
+
+void
+vm_page_set_reserves(uint64_t kernel, uint64_t pageout, uint64_t low)
+{
+    uint64_t leave[VM_ALLOC_PAGEOUT + 1];
+    unsigned who;
+
+    leave[VM_ALLOC_USER] = kernel + pageout;
+    leave[VM_ALLOC_KERNEL] = pageout;
+    leave[VM_ALLOC_PAGEOUT] = 0;
+    for (who = 0; who <= VM_ALLOC_PAGEOUT; who++) {
+        vm_set(&marks.leave[who], leave[who]);
+        vm_set(&marks.fast[who], leave[who] > low ? leave[who] : low);
+    }
+    vm_set(&marks.low, low);
+}
+
+void
+vm_page_drain(void)
+{
+    unsigned cpu;
+
+    vm_spin_lock(&pool.lock);
+    for (cpu = 0; cpu < vm_get(&pool.cpus); cpu++) {
+        struct page_cache *c = &caches[cpu];
+        uint32_t i;
+
+        cache_lock(c);
+        while ((i = cache_pop(c)) != LINK_END) {
+            pool_push(i);
+        }
+        cache_unlock(c);
+    }
+    vm_spin_unlock(&pool.lock);
+}
+
+/* One free frame was met; twice in one check is once too often. */
+static void
+check_free(uint32_t i, const char *where)
+{
+    struct vm_page *p;
+
+    if (i >= vm_page_count) {
+        kern_panic("vm_page_check: frame %u in the %s, of %llu", i, where,
+            (unsigned long long)vm_page_count);
+    }
+    p = &vm_page_array[i];
+    if (vm_get(&p->kind) != VM_PAGE_FREE) {
+        kern_panic("vm_page_check: frame %u in the %s is of kind %u", i,
+            where, (unsigned)vm_get(&p->kind));
+    }
+    if (p->stamp == pool.stamp) {
+        kern_panic("vm_page_check: frame %u is free twice, again in the %s",
+            i, where);
+    }
+    p->stamp = pool.stamp;
+}
+
+/* Pool and caches; returns how many frames are free. */
+static uint64_t
+check_lists(void)
+{
+    uint64_t n = 0;
+    unsigned cpu;
+    uint32_t i;
+
+    for (i = pool.head; i != LINK_END; i = vm_page_array[i].link) {
+        check_free(i, "pool");
+        n++;
+    }
+    if (n != vm_get(&pool.count)) {
+        kern_panic("vm_page_check: %llu frames in the pool, count is %llu",
+            (unsigned long long)n,
+            (unsigned long long)vm_get(&pool.count));
+    }
+    for (cpu = 0; cpu < VM_MAX_CPUS; cpu++) {
+        struct page_cache *c = &caches[cpu];
+        uint32_t cached = vm_get(&c->n);
+
+        if (cached > (cpu < vm_get(&pool.cpus) ? c->limit : 0)) {
+            kern_panic("vm_page_check: %u frames in the cache of CPU %u",
+                cached, cpu);
+        }
+        for (i = 0; i < cached; i++) {
+            check_free(c->frame[i], "cache of a CPU");
+        }
+        n += cached;
+    }
+    return n;
+}
+
+/* The core map against the lists and the counters. */
+static void
+check_kinds(uint64_t free)
+{
+    uint64_t tally[VM_PAGE_KINDS] = { 0 };
+    uint64_t i;
+    unsigned k;
+
+    for (i = 0; i < vm_page_count; i++) {
+        k = vm_get(&vm_page_array[i].kind);
+        if (k >= VM_PAGE_KINDS) {
+            kern_panic("vm_page_check: frame %llu is of kind %u",
+                (unsigned long long)i, k);
+        }
+        if (k == VM_PAGE_FREE && vm_page_array[i].stamp != pool.stamp) {
+            kern_panic("vm_page_check: free frame %llu is lost",
+                (unsigned long long)i);
+        }
+        tally[k]++;
+    }
+    for (k = 0; k < VM_PAGE_KINDS; k++) {
+        uint64_t want = k == VM_PAGE_FREE ? free :
+            k == VM_PAGE_RESERVED ? pool.reserved : kind_sum(k);
+
+        if (tally[k] != want) {
+            kern_panic("vm_page_check: %llu %s frames, %llu counted",
+                (unsigned long long)tally[k], kind_names[k],
+                (unsigned long long)want);
+        }
+    }
+}
+
+/*
+ * vm_page_check - true at any time, whatever other CPUs do: with all the
+ * locks held no frame changes its kind.
+ */
+void
+vm_page_check(void)
+{
+    unsigned cpu, cpus;
+
+    vm_spin_lock(&pool.lock);
+    cpus = vm_get(&pool.cpus);
+    for (cpu = 0; cpu < cpus; cpu++) {
+        cache_lock(&caches[cpu]);
+    }
+    pool.stamp++;
+    check_kinds(check_lists());
+    for (cpu = 0; cpu < cpus; cpu++) {
+        cache_unlock(&caches[cpu]);
+    }
+    vm_spin_unlock(&pool.lock);
+}

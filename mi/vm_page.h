@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm_page.h - the core map: one struct vm_page a page frame.
+ *
+ * A frame is named by (object, page number) while it holds data; the
+ * object's radix tree leads from there to the frame, the core map back.
+ * There are no paging queues: pageout is a clock over the core map itself
+ * (vm_pageout.c), so that a fault touches no queue lock.
+ *
+ * Field letters: (c) constant; (o) the object's lock; (a) atomic, any
+ * time; (v) the page's pv bit lock; (f) the free-list lock.  (o,a) means
+ * written under the object's lock, read by anyone who then rechecks.
+ */
+#ifndef VM_PAGE_H
+#define VM_PAGE_H
+
+#include "vm_lock.h"
+
+struct pmap;
+struct vm_object;
+struct vm_zone;
+struct pv_chunk;
+
+enum vm_page_kind {
+    VM_PAGE_RESERVED,           /* not ours: firmware, kernel image */
+    VM_PAGE_FREE,
+    VM_PAGE_OBJECT,             /* data of a memory object */
+    VM_PAGE_TABLE,              /* a page table */
+    VM_PAGE_KERNEL,             /* slab of a zone, kernel stack ... */
+    VM_PAGE_DEVICE,
+    VM_PAGE_KINDS
+};
+
+/* flags (o,a) of an object's page */
+#define VM_PG_BUSY      0x01u   /* in transit: only its owner touches it */
+#define VM_PG_ABSENT    0x02u   /* no data yet; with BUSY: asked for */
+#define VM_PG_ERROR     0x04u   /* its pager failed; told to the waiters */
+#define VM_PG_MODIFIED  0x08u   /* differs from backing: write was granted */
+#define VM_PG_CLEANING  0x10u   /* being written to its pager */
+#define VM_PG_UNLOCKING 0x20u   /* data_unlock sent, answer awaited */
+#define VM_PG_WANTED    0x40u   /* somebody sleeps until BUSY goes */
+#define VM_PG_REFERENCED 0x80u  /* hint, for the clock */
+#define VM_PG_ICACHE    0x100u  /* instruction caches agree with it */
+#define VM_PG_PUSH      0x200u  /* asked for on behalf of a flush */
+#define VM_PG_EVICT     0x400u  /* to be freed when CLEANING is over */
+#define VM_PG_WROTE     0x800u  /* CLEANING is over, but it is still BUSY */
+
+/* bits of lockword (a) */
+#define VM_PG_PV_LOCK   1u      /* reverse map of this page */
+#define VM_PG_LEAF_LOCK 2u      /* entries of this leaf table */
+
+/*
+ * Head of the reverse map: mappings of the page, as hints.  Too many,
+ * never too few; each is verified against the live table.  The first is
+ * inline, the rest in chunks of pmap/common/pv.c.  va's low bits are 0.
+ */
+struct vm_page_pv {
+    struct pmap *pm;            /* (v) NULL: no inline hint */
+    vaddr_t va;                 /* (v) */
+    struct pv_chunk *more;      /* (v) */
+};
+
+#define VM_PAGE_PRIVATE 40
+
+struct vm_page {
+    _Atomic uint32_t lockword;  /* (a) VM_PG_*_LOCK */
+    _Atomic uint32_t flags;     /* (o,a) VM_PG_* */
+    _Atomic uint8_t kind;       /* (f) enum vm_page_kind; (a) to read */
+    uint8_t forbidden;          /* (o) access that the pager forbids */
+    uint16_t unused;
+    uint32_t wire_count;        /* (o) */
+    uint32_t link;              /* (f) next free frame; (o) swap slot */
+    uint32_t stamp;             /* (f) of the last vm_page_check() */
+    union {
+        struct {                /* VM_PAGE_OBJECT */
+            struct vm_object *_Atomic object;   /* (o,a) */
+            _Atomic vm_pgno_t pgno;             /* (o,a) */
+            struct vm_page_pv pv;
+        };
+        struct {                /* VM_PAGE_KERNEL: a zone's slab */
+            struct vm_zone *zone;
+            void *slab_free;
+            struct vm_page *slab_next, *slab_prev;
+            uint32_t slab_used;
+        };
+        /* VM_PAGE_TABLE: pmap/common says what is here */
+        uint64_t private[VM_PAGE_PRIVATE / 8];
+    };
+};
+
+_Static_assert(sizeof(struct vm_page) <= 64, "core map entry");
+
+extern struct vm_page *vm_page_array;   /* (c) */
+extern uint64_t vm_page_first;          /* (c) frame number of entry 0 */
+extern uint64_t vm_page_count;          /* (c) */
+
+/*
+ * vm_page_bootstrap - take charge of physical memory.
+ *
+ * => array: zeroed memory for the core map, npages entries
+ * => start: physical address of the first frame, page aligned
+ * All frames begin RESERVED; vm_page_release() gives them to the
+ * allocator.  Called by one thread, before anything else; called again, it
+ * forgets all that was (tests start the core many times).  Reserves are 0.
+ */
+void vm_page_bootstrap(struct vm_page *array, paddr_t start,
+    uint64_t npages);
+void vm_page_release(paddr_t start, uint64_t npages);
+
+static inline paddr_t
+vm_page_pa(const struct vm_page *p)
+{
+    return (vm_page_first + (uint64_t)(p - vm_page_array))
+        << vm_page_shift;
+}
+
+/* The core map entry of an address, NULL if it is not ours (a device). */
+static inline struct vm_page *
+vm_page_of(paddr_t pa)
+{
+    uint64_t i = (pa >> vm_page_shift) - vm_page_first;
+
+    return i < vm_page_count ? &vm_page_array[i] : NULL;
+}
+
+static inline void *
+vm_page_data(const struct vm_page *p)
+{
+    return kern_frame_ptr(vm_page_pa(p));
+}
+
+static inline uint32_t
+vm_page_flags(struct vm_page *p)
+{
+    return vm_get(&p->flags);
+}
+
+/* Both under the object's lock, so load and store need not be one step. */
+static inline void
+vm_page_set(struct vm_page *p, uint32_t bits)
+{
+    vm_set(&p->flags, vm_get(&p->flags) | bits);
+}
+
+static inline void
+vm_page_clear(struct vm_page *p, uint32_t bits)
+{
+    vm_set(&p->flags, vm_get(&p->flags) & ~bits);
+}
+
+/* Who may take the last frames. */
+enum vm_alloc {
+    VM_ALLOC_USER,      /* leaves both reserves alone */
+    VM_ALLOC_KERNEL,    /* tables, zones: may take the user reserve */
+    VM_ALLOC_PAGEOUT    /* the pageout path: may take the last frame */
+};
+
+/*
+ * vm_page_alloc - take a free frame.
+ *
+ * => Context: any lock of lower rank than FREE; never sleeps
+ * => Returns: a frame of that kind, contents undefined, private part
+ *             zeroed, flags 0, not wired; NULL if none is left for who.
+ * vm_page_free - give it back.  It is unmapped (no pv hint), unwired, in
+ * no object, not busy (asserted).
+ */
+struct vm_page *vm_page_alloc(enum vm_page_kind kind, enum vm_alloc who);
+void vm_page_free(struct vm_page *p);
+
+/* Bulk data.  Zeroing is what makes a recycled frame safe to hand out. */
+void vm_page_zero(struct vm_page *p);
+void vm_page_copy(struct vm_page *to, const struct vm_page *from);
+
+/* Frames of each kind; exact when nobody allocates. */
+uint64_t vm_page_kind_count(enum vm_page_kind kind);
+uint64_t vm_page_free_count(void);
+/* Reserve sizes in frames; (free < low) wakes pageout. */
+void vm_page_set_reserves(uint64_t kernel, uint64_t pageout, uint64_t low);
+/* Give every per-CPU cached frame back to the shared list. */
+void vm_page_drain(void);
+/* Verify the whole core map and free lists; panics with what is wrong. */
+void vm_page_check(void);
+
+#endif

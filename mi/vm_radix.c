@@ -1,0 +1,450 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm_radix.c - page number -> slot.
+ *
+ *   height 0       height 1            height 2
+ *   root = slot    root -> [32 slots]  root -> [32] -> [32 slots]
+ *   key  = any     keys < 32           keys < 1024
+ *
+ * One shape for one set of keys, whatever its history:
+ *   - no key: all zero; one key: height 0, no node;
+ *   - else the height is the least that the largest key needs, so the
+ *     root has a branch other than 0 if it is more than one level high;
+ *   - no node is empty.
+ * Thus a tree that goes back and forth between one key and two makes and
+ * frees nodes each time; small objects are so common that this pays.
+ *
+ * A node that is not in use has all slots EMPTY: it came zeroed from its
+ * zone, and is given back only when its last slot has been cleared.  The
+ * zone keeps that so (but for .used, which shares its first word).
+ *
+ * Locks:  none; the caller has the object's.  The zone's, inside.
+ * Memory: an insertion first gets all nodes that it will need, then
+ *         changes the tree, so that it fails with nothing to undo.
+ */
+#include "vm_radix.h"
+#include "vm_zone.h"
+
+#define RADIX_BITS      5u
+#define RADIX_WAYS      (1u << RADIX_BITS)
+#define RADIX_MASK      (RADIX_WAYS - 1)
+/* Page numbers have 52 bits; more than 12 levels would overrun a shift. */
+#define RADIX_HEIGHT    12u
+#define RADIX_KEY_BITS  (RADIX_BITS * RADIX_HEIGHT)
+
+struct vm_radix_node {
+    uint32_t used;              /* bit i: slot[i] is not EMPTY */
+    uint32_t unused;
+    vm_slot_t slot[RADIX_WAYS]; /* a slot, or above the leaves a node */
+};
+
+static struct vm_zone radix_zone;
+
+void
+vm_radix_bootstrap(void)
+{
+    vm_zone_init(&radix_zone, "radix node", sizeof(struct vm_radix_node));
+}
+
+static inline unsigned
+way_of(uint64_t key, unsigned shift)
+{
+    return (unsigned)(key >> shift) & RADIX_MASK;
+}
+
+/* Bits of the ways above way. */
+static inline uint32_t
+ways_above(unsigned way)
+{
+    return ~((UINT32_C(2) << way) - 1);
+}
+
+static inline struct vm_radix_node *
+child_of(const struct vm_radix_node *node, unsigned way)
+{
+    return (struct vm_radix_node *)node->slot[way];
+}
+
+static inline void
+slot_put(struct vm_radix_node *node, unsigned way, vm_slot_t slot)
+{
+    node->slot[way] = slot;
+    node->used |= UINT32_C(1) << way;
+}
+
+static inline void
+slot_clear(struct vm_radix_node *node, unsigned way)
+{
+    node->slot[way] = VM_SLOT_EMPTY;
+    node->used &= ~(UINT32_C(1) << way);
+}
+
+/* Levels of nodes that a tree with this key and another needs. */
+static unsigned
+height_for(uint64_t key)
+{
+    unsigned height = 1;
+
+    while ((key >> (RADIX_BITS * height)) != 0) {
+        height++;
+    }
+    return height;
+}
+
+vm_slot_t
+vm_radix_lookup(const struct vm_radix *r, uint64_t key)
+{
+    const struct vm_radix_node *node;
+    unsigned shift = r->height * RADIX_BITS;
+    vm_slot_t slot = (vm_slot_t)r->root;
+
+    if (shift == 0) {
+        /* An empty tree has slot EMPTY, whatever its key. */
+        return key == r->key ? slot : VM_SLOT_EMPTY;
+    }
+    if ((key >> shift) != 0) {
+        return VM_SLOT_EMPTY;
+    }
+    do {
+        node = (const struct vm_radix_node *)slot;
+        shift -= RADIX_BITS;
+        slot = node->slot[way_of(key, shift)];
+    } while (shift != 0 && slot != VM_SLOT_EMPTY);
+    return slot;
+}
+
+/*
+ * Nodes got in advance, a list through slot[0]; each is cleared of that
+ * when it is taken off, so that it is all EMPTY again.
+ */
+static struct vm_radix_node *
+spare_pop(struct vm_radix_node **spare)
+{
+    struct vm_radix_node *node = *spare;
+
+    KASSERT(node != NULL);
+    *spare = child_of(node, 0);
+    node->slot[0] = VM_SLOT_EMPTY;
+    return node;
+}
+
+static int
+spare_get(struct vm_radix_node **spare, unsigned n)
+{
+    struct vm_radix_node *node;
+
+    *spare = NULL;
+    while (n-- > 0) {
+        node = vm_zone_alloc(&radix_zone);
+        if (node == NULL) {
+            while (*spare != NULL) {
+                vm_zone_free(&radix_zone, spare_pop(spare));
+            }
+            return VM_E_NOMEM;
+        }
+        node->slot[0] = (vm_slot_t)*spare;
+        *spare = node;
+    }
+    return 0;
+}
+
+/*
+ * How many nodes an insertion of key adds to a tree that is not empty,
+ * and the height after it.
+ */
+static unsigned
+nodes_missing(const struct vm_radix *r, uint64_t key, unsigned *height)
+{
+    const struct vm_radix_node *node = r->root;
+    unsigned shift, split = 0, need = height_for(key);
+
+    if (r->height == 0) {
+        /* Two keys: one path above the digit where they part, two below. */
+        if (height_for(r->key) > need) {
+            need = height_for(r->key);
+        }
+        while (((key ^ r->key) >> (RADIX_BITS * (split + 1))) != 0) {
+            split++;
+        }
+        *height = need;
+        return need + split;
+    }
+    if (need > r->height) {
+        /* A path of way 0 down to the old root, and one to key. */
+        *height = need;
+        return need - r->height + need - 1;
+    }
+    *height = r->height;
+    for (shift = RADIX_BITS * (r->height - 1); shift != 0;
+        shift -= RADIX_BITS) {
+        node = child_of(node, way_of(key, shift));
+        if (node == NULL) {
+            return shift / RADIX_BITS;
+        }
+    }
+    return 0;
+}
+
+/* Put a slot into a tree that is high enough; nodes come from spare. */
+static void
+path_put(struct vm_radix *r, uint64_t key, vm_slot_t slot,
+    struct vm_radix_node **spare)
+{
+    struct vm_radix_node *node = r->root, *child;
+    unsigned shift;
+
+    for (shift = RADIX_BITS * (r->height - 1); shift != 0;
+        shift -= RADIX_BITS) {
+        child = child_of(node, way_of(key, shift));
+        if (child == NULL) {
+            child = spare_pop(spare);
+            slot_put(node, way_of(key, shift), (vm_slot_t)child);
+        }
+        node = child;
+    }
+    KASSERT(node->slot[way_of(key, 0)] == VM_SLOT_EMPTY);
+    slot_put(node, way_of(key, 0), slot);
+}
+
+int
+vm_radix_insert(struct vm_radix *r, uint64_t key, vm_slot_t slot)
+{
+    struct vm_radix_node *spare, *node;
+    unsigned height;
+    int error;
+
+    KASSERT((key >> RADIX_KEY_BITS) == 0);
+    KASSERT(slot != VM_SLOT_EMPTY);
+    if (r->count == 0) {
+        r->root = (void *)slot;
+        r->key = key;
+        r->count = 1;
+        return 0;
+    }
+    KASSERT(r->height != 0 || r->key != key);
+    error = spare_get(&spare, nodes_missing(r, key, &height));
+    if (error != 0) {
+        return error;
+    }
+    if (r->height == 0) {
+        vm_slot_t first = (vm_slot_t)r->root;
+
+        r->root = spare_pop(&spare);
+        r->height = height;
+        path_put(r, r->key, first, &spare);
+        r->key = 0;
+    }
+    for (; r->height < height; r->height++) {
+        node = spare_pop(&spare);
+        slot_put(node, 0, (vm_slot_t)r->root);
+        r->root = node;
+    }
+    path_put(r, key, slot, &spare);
+    r->count++;
+    KASSERT(spare == NULL);
+    return 0;
+}
+
+vm_slot_t
+vm_radix_replace(struct vm_radix *r, uint64_t key, vm_slot_t slot)
+{
+    struct vm_radix_node *node = r->root;
+    unsigned shift;
+    vm_slot_t old;
+
+    KASSERT(slot != VM_SLOT_EMPTY);
+    KASSERT(vm_radix_lookup(r, key) != VM_SLOT_EMPTY);
+    if (r->height == 0) {
+        r->root = (void *)slot;
+        return (vm_slot_t)node;
+    }
+    for (shift = RADIX_BITS * (r->height - 1); shift != 0;
+        shift -= RADIX_BITS) {
+        node = child_of(node, way_of(key, shift));
+    }
+    old = node->slot[way_of(key, 0)];
+    node->slot[way_of(key, 0)] = slot;
+    return old;
+}
+
+/* One key is left below the root: keep it in the tree's head. */
+static void
+collapse(struct vm_radix *r)
+{
+    struct vm_radix_node *node;
+    vm_slot_t slot = (vm_slot_t)r->root;
+    uint64_t key = 0;
+    unsigned way;
+
+    for (; r->height != 0; r->height--) {
+        node = (struct vm_radix_node *)slot;
+        KASSERT(node->used != 0 && (node->used & (node->used - 1)) == 0);
+        way = (unsigned)__builtin_ctz(node->used);
+        key = key << RADIX_BITS | way;
+        slot = node->slot[way];
+        slot_clear(node, way);
+        vm_zone_free(&radix_zone, node);
+    }
+    r->root = (void *)slot;
+    r->key = key;
+}
+
+/* Levels whose only branch is 0 go. */
+static void
+shrink(struct vm_radix *r)
+{
+    struct vm_radix_node *node = r->root;
+
+    while (r->height > 1 && node->used == 1) {
+        r->root = child_of(node, 0);
+        r->height--;
+        slot_clear(node, 0);
+        vm_zone_free(&radix_zone, node);
+        node = r->root;
+    }
+}
+
+vm_slot_t
+vm_radix_remove(struct vm_radix *r, uint64_t key)
+{
+    struct vm_radix_node *path[RADIX_HEIGHT], *node = r->root;
+    unsigned level;
+    vm_slot_t old = vm_radix_lookup(r, key);
+
+    if (old == VM_SLOT_EMPTY) {
+        return VM_SLOT_EMPTY;
+    }
+    if (r->height == 0) {
+        *r = (struct vm_radix){ 0 };
+        return old;
+    }
+    for (level = r->height - 1; level != 0; level--) {
+        path[level] = node;
+        node = child_of(node, way_of(key, RADIX_BITS * level));
+    }
+    slot_clear(node, way_of(key, 0));
+    while (node->used == 0) {
+        /* Not the root: at least one more key is below that. */
+        vm_zone_free(&radix_zone, node);
+        level++;
+        KASSERT(level < r->height);
+        node = path[level];
+        slot_clear(node, way_of(key, RADIX_BITS * level));
+    }
+    r->count--;
+    if (r->count == 1) {
+        collapse(r);
+    } else {
+        shrink(r);
+    }
+    return old;
+}
+
+/*
+ * vm_radix_next - one way down along *key; where that ends, the last fork
+ * passed with a higher way leads to the answer, leftmost from there on.
+ */
+bool
+vm_radix_next(const struct vm_radix *r, uint64_t *key, vm_slot_t *slot)
+{
+    const struct vm_radix_node *node = r->root, *fork = NULL;
+    unsigned shift = r->height * RADIX_BITS, fork_shift = 0, way;
+    uint64_t k = *key;
+
+    if (shift == 0) {
+        if (r->count == 0 || k > r->key) {
+            return false;
+        }
+        *key = r->key;
+        *slot = (vm_slot_t)r->root;
+        return true;
+    }
+    if ((k >> shift) != 0) {
+        return false;
+    }
+    for (;;) {
+        shift -= RADIX_BITS;
+        way = way_of(k, shift);
+        if ((node->used & ways_above(way)) != 0) {
+            fork = node;
+            fork_shift = shift;
+        }
+        if ((node->used >> way & 1) == 0) {
+            break;
+        }
+        if (shift == 0) {
+            *slot = node->slot[way];
+            return true;
+        }
+        node = child_of(node, way);
+    }
+    if (fork == NULL) {
+        return false;
+    }
+    node = fork;
+    shift = fork_shift;
+    way = (unsigned)__builtin_ctz(node->used &
+        ways_above(way_of(k, shift)));
+    k = k >> (shift + RADIX_BITS) << RADIX_BITS | way;
+    while (shift != 0) {
+        node = child_of(node, way);
+        shift -= RADIX_BITS;
+        way = (unsigned)__builtin_ctz(node->used);
+        k = k << RADIX_BITS | way;
+    }
+    *key = k;
+    *slot = node->slot[way];
+    return true;
+}
+
+/* Keys below one node, level 0 being a leaf; no deeper than the tree. */
+static uint64_t
+check_node(const struct vm_radix_node *node, unsigned level)
+{
+    uint64_t n = 0;
+    unsigned way;
+
+    if (node->used == 0) {
+        kern_panic("radix: empty node %p", (const void *)node);
+    }
+    for (way = 0; way < RADIX_WAYS; way++) {
+        bool used = (node->used >> way & 1) != 0;
+
+        if (used != (node->slot[way] != VM_SLOT_EMPTY)) {
+            kern_panic("radix: node %p, way %u: slot %#llx, bit %d",
+                (const void *)node, way,
+                (unsigned long long)node->slot[way], used);
+        }
+        if (used) {
+            n += level == 0 ? 1 : check_node(child_of(node, way), level - 1);
+        }
+    }
+    return n;
+}
+
+void
+vm_radix_check(const struct vm_radix *r)
+{
+    const struct vm_radix_node *root = r->root;
+    uint64_t n;
+
+    if (r->height == 0) {
+        if (r->count > 1 || (r->count == 1) != (root != NULL)) {
+            kern_panic("radix: %llu keys without a node",
+                (unsigned long long)r->count);
+        }
+        return;
+    }
+    if (r->height > RADIX_HEIGHT || r->count < 2) {
+        kern_panic("radix: height %u with %llu keys", r->height,
+            (unsigned long long)r->count);
+    }
+    if (r->height > 1 && root->used == 1) {
+        kern_panic("radix: height %u is too high", r->height);
+    }
+    n = check_node(root, r->height - 1);
+    if (n != r->count) {
+        kern_panic("radix: %llu keys, %llu counted", (unsigned long long)n,
+            (unsigned long long)r->count);
+    }
+}

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * asid.c - which address space a CPU runs, under which identifier, and
+ * which CPUs a flush must reach.
+ *
+ * ACTIVE AND CACHED.  pm->active: CPUs that have pm loaded.  pm->cached:
+ * CPUs whose TLB holds nothing stale under pm's ASID, so that loading pm
+ * needs no flush.  A flush tells the active CPUs and strikes the others
+ * from cached:
+ *
+ *   flush:     F1 edit of the tables (before)    activate:  A1 active |= me
+ *              F2 was = active; cached &= was               A2 read cached
+ *              F3 fence; tell (was | active)                A3 load the root
+ * If A2 finds the bit, F2 has not struck it; then A1 precedes F3's reading
+ * of active, and the CPU is told (before or after A3: invalidation works by
+ * ASID).  If it does not, the CPU flushes before it walks.  A CPU in "was"
+ * that leaves meanwhile is told all the same, so it may keep its bit.  On a
+ * machine that broadcasts, a flush reaches every CPU, and strikes none.
+ * A CPU that activates after F3's reading walks what F1 wrote.
+ *
+ * ASIDS.  pm->asid holds generation << 16 | ASID.  When all are used, a new
+ * generation begins: every pmap needs a new one at its next activation,
+ * except those that some CPU runs or is about to run, which keep theirs.
+ *
+ *   roll:      R1 generation++               activate:  B1 next = pm
+ *              R2 read next, then current               B2 read generation
+ * Either R2 sees pm and reserves its ASID, or B2 sees the new generation
+ * and asks under the lock.  "current" stands until the hardware has left
+ * that root.  A recycled ASID comes with cached == 0, so each CPU flushes
+ * it before the first use by its new owner: that is all that a roll-over
+ * needs of TLBs.  Without ASIDs all users share number 1 and every
+ * activation flushes.
+ *
+ * The flush reads pm->asid last: if pm got a new one meanwhile, then either
+ * it sees that, or the CPU flushed the new one after the edit.
+ *
+ * Locks: asid_lock (ASID) for the bitmap and for giving out an ASID
+ */
+#include "pt.h"
+
+#include <pmap_md.h>
+
+#define ASID_MAX        65536u
+#define ASID_FIRST      1u              /* PT_ASID_KERNEL is 0 */
+
+static struct vm_spin asid_lock = VM_SPIN_INIT(VM_RANK_ASID);
+static uint64_t asid_used[ASID_MAX / 64];       /* (asid_lock) */
+static uint32_t asid_next;                      /* (asid_lock) */
+static uint32_t asid_count;                     /* (c) 0: no ASIDs */
+static _Atomic uint64_t asid_generation;        /* (asid_lock), (a) read */
+static _Atomic uint64_t cpus_online;            /* (a) ever activated */
+
+static void
+asid_clear(void)
+{
+    for (unsigned i = 0; i < ASID_MAX / 64; i++) {
+        asid_used[i] = 0;
+    }
+    asid_used[0] = 1u << PT_ASID_KERNEL;
+    asid_next = ASID_FIRST;
+}
+
+void
+asid_init(void)
+{
+    unsigned bits = pmap_md_asid_bits();
+
+    KASSERT(bits <= PMAP_MD_ASID_BITS && bits <= 16);
+    asid_count = bits == 0 ? 0 : 1u << bits;
+    asid_clear();
+    /* Never 0: that is what a header that had no ASID yet holds. */
+    vm_set(&asid_generation, 1);
+    kern_preempt_disable();
+    vm_set(&cpus_online, (uint64_t)1 << kern_cpu());
+    kern_preempt_enable();
+}
+
+/* ---- identifiers ------------------------------------------------------ */
+
+/* Next free ASID, 0 if none.  asid_lock is held. */
+static uint32_t
+asid_find(void)
+{
+    for (uint32_t i = 0; i < asid_count; i++) {
+        uint32_t a = (asid_next + i) & (asid_count - 1);
+
+        if ((asid_used[a / 64] >> (a % 64) & 1) == 0) {
+            asid_used[a / 64] |= (uint64_t)1 << (a % 64);
+            asid_next = a + 1;
+            return a;
+        }
+    }
+    return 0;
+}
+
+/* pm runs, or is about to run: it takes its ASID into the generation. */
+static void
+asid_keep(struct pmap *pm, uint64_t generation)
+{
+    uint64_t word;
+    uint32_t a;
+
+    if (pm == NULL || pm->kernel) {
+        return;
+    }
+    word = vm_get(&pm->asid);
+    if (word >> 16 != generation - 1) {
+        return;             /* kept already, or waiting for a new one */
+    }
+    a = (uint32_t)(word & 0xffff);
+    asid_used[a / 64] |= (uint64_t)1 << (a % 64);
+    atomic_store_explicit(&pm->asid, generation << 16 | a,
+        memory_order_seq_cst);
+}
+
+static void
+asid_roll(void)
+{
+    uint64_t generation = vm_get(&asid_generation) + 1;
+
+    asid_clear();
+    atomic_store_explicit(&asid_generation, generation,
+        memory_order_seq_cst);
+    atomic_thread_fence(memory_order_seq_cst);
+    for (unsigned i = 0; i < VM_MAX_CPUS; i++) {
+        /* next first: it becomes current before it is cleared. */
+        asid_keep(atomic_load_explicit(&pt_cpu[i].next,
+            memory_order_seq_cst), generation);
+        asid_keep(atomic_load_explicit(&pt_cpu[i].current,
+            memory_order_seq_cst), generation);
+    }
+    pt_event_any(EV_ASID_ROLL, 1);
+}
+
+/* pm has no ASID of this generation: give it one. */
+static void
+asid_take(struct pmap *pm)
+{
+    uint32_t a = ASID_FIRST;
+
+    vm_spin_lock(&asid_lock);
+    /* Another CPU may have been here first. */
+    if (vm_get(&pm->asid) >> 16 != vm_get(&asid_generation)) {
+        if (asid_count != 0 && (a = asid_find()) == 0) {
+            asid_roll();
+            a = asid_find();
+            if (a == 0) {
+                kern_panic("asid: fewer identifiers than CPUs");
+            }
+        }
+        /* After the lock nobody runs pm under another ASID. */
+        atomic_store_explicit(&pm->cached, 0, memory_order_seq_cst);
+        atomic_store_explicit(&pm->asid,
+            vm_get(&asid_generation) << 16 | a, memory_order_seq_cst);
+    }
+    vm_spin_unlock(&asid_lock);
+}
+
+/* ---- activation ------------------------------------------------------- */
+
+/* A CPU that comes up may hold what was flushed before it was told. */
+static void
+cpu_online(uint64_t me)
+{
+    struct pt_flush f = {
+        .asid = PT_ASID_KERNEL, .tables = true,
+        .page_shift = pmap_kernel_pmap->page_shift
+    };
+
+    (void)atomic_fetch_or_explicit(&cpus_online, me, memory_order_seq_cst);
+    pmap_md_flush(&f, (struct pt_cpuset){ .bits = me });
+}
+
+/* This CPU has left pm. */
+static void
+asid_leave(struct pmap *pm, uint64_t me)
+{
+    if (pm == NULL || pm->kernel) {
+        return;
+    }
+    (void)atomic_fetch_and_explicit(&pm->active, ~me, memory_order_seq_cst);
+    /* Against pmap_destroy(): state = DYING, then read active. */
+    if (atomic_load_explicit(&pm->state, memory_order_seq_cst) ==
+        PMAP_DYING) {
+        pmap_finish(pm);
+    }
+}
+
+/* Under which ASID, and must this CPU flush it first? */
+static bool
+asid_arrive(struct pmap *pm, struct pt_cpu *cpu, uint64_t me)
+{
+    bool flush;
+
+    atomic_store_explicit(&cpu->next, pm, memory_order_seq_cst);
+    (void)atomic_fetch_or_explicit(&pm->active, me, memory_order_seq_cst);
+    vm_point();
+    if (atomic_load_explicit(&pm->asid, memory_order_seq_cst) >> 16 !=
+        atomic_load_explicit(&asid_generation, memory_order_seq_cst)) {
+        asid_take(pm);
+    }
+    flush = asid_count == 0 || (atomic_load_explicit(&pm->cached,
+        memory_order_seq_cst) & me) == 0;
+    if (flush) {
+        (void)atomic_fetch_or_explicit(&pm->cached, me,
+            memory_order_seq_cst);
+    }
+    vm_point();
+    return flush;
+}
+
+int
+pmap_activate(struct pmap *pm)
+{
+    struct pt_cpu *cpu = &pt_cpu[kern_cpu()];
+    uint64_t me = (uint64_t)1 << kern_cpu();
+    struct pmap *old = vm_get(&cpu->current);
+    int error;
+
+    if ((vm_get(&cpus_online) & me) == 0) {
+        cpu_online(me);
+    }
+    if (old == pm) {
+        return VM_OK;
+    }
+    if (pm->kernel) {
+        pt_activate(pm, PT_ASID_KERNEL, asid_count == 0);
+    } else {
+        KASSERT(vm_get(&pm->state) == PMAP_LIVE);
+        error = pt_ready(pm);
+        if (error != VM_OK) {
+            return error;
+        }
+        bool flush = asid_arrive(pm, cpu, me);
+        pt_activate(pm, asid_of(pm), flush);
+    }
+    atomic_store_explicit(&cpu->current, pm, memory_order_seq_cst);
+    atomic_store_explicit(&cpu->next, NULL, memory_order_seq_cst);
+    asid_leave(old, me);
+    return VM_OK;
+}
+
+/* ---- flushing --------------------------------------------------------- */
+
+static uint64_t
+flush_cpus(struct pmap *pm)
+{
+    uint64_t was;
+
+    /* The edits, before anything below is read. */
+    atomic_thread_fence(memory_order_seq_cst);
+    if (pm->kernel) {
+        return atomic_load_explicit(&cpus_online, memory_order_seq_cst);
+    }
+    was = atomic_load_explicit(&pm->active, memory_order_seq_cst);
+    if (PMAP_MD_BROADCAST) {
+        return was | atomic_load_explicit(&pm->cached,
+            memory_order_seq_cst);
+    }
+    (void)atomic_fetch_and_explicit(&pm->cached, was,
+        memory_order_seq_cst);
+    atomic_thread_fence(memory_order_seq_cst);
+    vm_point();
+    return was | atomic_load_explicit(&pm->active, memory_order_seq_cst);
+}
+
+void
+asid_flush(struct pmap *pm, struct pt_flush *f)
+{
+    struct pt_cpuset cpus;
+    struct pt_cpu *cpu;
+
+    kern_preempt_disable();
+    cpus.bits = flush_cpus(pm);
+    f->asid = asid_of(pm);
+    f->page_shift = pm->page_shift;
+    if (cpus.bits != 0) {
+        pmap_md_flush(f, cpus);
+        cpu = &pt_cpu[kern_cpu()];
+        pt_event(cpu, EV_FLUSH, 1);
+        pt_event(cpu, EV_FLUSHED_CPU,
+            (uint64_t)__builtin_popcountll(cpus.bits));
+        pt_event(cpu, EV_FULL_FLUSH, f->n == 0);
+    }
+    kern_preempt_enable();
+}
+
+/* Quiet: no two live pmaps share an ASID of this generation. */
+void
+asid_check(void)
+{
+    uint64_t generation = vm_get(&asid_generation);
+
+    for (struct pmap *a = pmap_list; asid_count != 0 && a != NULL;
+        a = a->all_next) {
+        uint64_t word = vm_get(&a->asid);
+
+        if (a->kernel || word >> 16 != generation) {
+            continue;
+        }
+        if ((asid_used[(word & 0xffff) / 64] >> (word % 64) & 1) == 0) {
+            kern_panic("asid: %u in use and free",
+                (unsigned)(word & 0xffff));
+        }
+        for (struct pmap *b = a->all_next; b != NULL; b = b->all_next) {
+            if (!b->kernel && vm_get(&b->asid) == word) {
+                kern_panic("asid: %u given twice",
+                    (unsigned)(word & 0xffff));
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pt_radix.h - inside the radix store: geometry, the walk, table frames.
+ *
+ * A table is one MI page frame of kind TABLE, of which the first hardware
+ * page is the table: where the MI page is larger, the rest is waste (known
+ * cost, in exchange for one allocator and one kind of frame).  An MI page
+ * is 1 << n hardware pages, that is 1 << n adjacent entries of one leaf
+ * table, set and cleared together under the leaf lock.
+ *
+ * Upper entries only ever lead to tables; no leaf stands above level 0.
+ * An upper entry is set once, by compare-and-swap from 0 to a table that
+ * is zeroed and published, and unlinked by exchange with 0.  A leaf entry
+ * leaves 0 only under the leaf lock; all else that changes it (restrict,
+ * age, the hardware's accessed and dirty marks) is one atomic step.
+ */
+#ifndef PT_RADIX_H
+#define PT_RADIX_H
+
+#include "pt.h"
+
+#include <pmap_md.h>
+#include <pte.h>
+
+/* What walks need of a format; one for each, and one for the kernel. */
+struct pt_geo {
+    const struct pt_format *f;
+    uint8_t levels;
+    uint8_t shift[PT_MAX_LEVELS];
+    uint16_t mask[PT_MAX_LEVELS];
+    uint8_t root_shift;             /* va >> this & 63: bit of root_used */
+    uint16_t per_page;              /* hardware pages in an MI page */
+    vsize_t hw_page;
+    pte_t leaf[VM_PROT_ALL + 1];    /* attributes for each prot, address 0 */
+    pte_t device[VM_PROT_ALL + 1];
+    pte_t wired;                    /* to be ored (kernel) */
+};
+
+#define PT_GEO_KERNEL   PTE_FORMATS
+#define PT_ROOT_GEO     0xfu
+
+_Static_assert(PTE_FORMATS < PT_ROOT_GEO, "a geometry fits into root");
+
+extern struct pt_geo pt_geo[PTE_FORMATS + 1];
+
+/*
+ * The store's part of a pmap.  Address and geometry of the root are one
+ * word, so that a stranger's walk (a stale hint) never mixes two lives of
+ * a header.  root_used: 64 groups of root entries that were ever in use.
+ */
+struct pt_radix {
+    _Atomic uint64_t root;          /* pa | index into pt_geo; 0: none */
+    _Atomic uint64_t root_used;
+};
+
+_Static_assert(sizeof(struct pt_radix) <= PT_STORE_WORDS * 8, "fits");
+
+static inline struct pt_radix *
+pt_radix(struct pmap *pm)
+{
+    return (struct pt_radix *)(void *)pm->store;
+}
+
+/* The format; with only one, the compiler knows all of it. */
+static inline const struct pt_format *
+pt_f(const struct pt_geo *g)
+{
+    return PTE_FORMATS == 1 ? &pte_formats[0] : g->f;
+}
+
+static inline unsigned
+pt_geo_index(const struct pt_geo *g, int level, vaddr_t va)
+{
+    return (unsigned)(va >> g->shift[level]) & g->mask[level];
+}
+
+static inline const struct pt_geo *
+pt_root_geo(uint64_t root)
+{
+    return &pt_geo[root & PT_ROOT_GEO];
+}
+
+static inline paddr_t
+pt_root_pa(uint64_t root)
+{
+    return root & ~(uint64_t)PT_ROOT_GEO;
+}
+
+/* Acquire: what an entry leads to was made before it. */
+static inline pte_t
+pte_load(const pte_t *slot)
+{
+    return __atomic_load_n(slot, __ATOMIC_ACQUIRE);
+}
+
+static inline bool
+pte_cas(pte_t *slot, pte_t *old, pte_t new)
+{
+    return __atomic_compare_exchange_n(slot, old, new, false,
+        __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
+}
+
+/* The table that a TABLE entry leads to.  0 is EMPTY; BAD is a bug. */
+static inline paddr_t
+pt_child(const struct pt_geo *g, pte_t pte, int level)
+{
+    KASSERT(pte_kind(pt_f(g), pte, level) == PTE_TABLE);
+    return pte_pa(pt_f(g), pte, level);
+}
+
+static inline pte_t *
+pt_slot(const struct pt_geo *g, paddr_t table, int level, vaddr_t va)
+{
+    return (pte_t *)kern_frame_ptr(table) + pt_geo_index(g, level, va);
+}
+
+/*
+ * pt_walk - first entry of va's MI page, NULL if there is no leaf table.
+ * Inside an epoch section.  va may be any address: a stale hint's.
+ */
+static inline pte_t *
+pt_walk(uint64_t root, vaddr_t va, paddr_t *leaf)
+{
+    const struct pt_geo *g = pt_root_geo(root);
+    paddr_t table = pt_root_pa(root);
+
+    if (root == 0) {
+        return NULL;
+    }
+    for (int level = g->levels - 1; level > 0; level--) {
+        pte_t pte = pte_load(pt_slot(g, table, level, va));
+
+        if (pte == 0) {
+            return NULL;
+        }
+        table = pt_child(g, pte, level);
+    }
+    *leaf = table;
+    return pt_slot(g, table, 0, va);
+}
+
+static inline uint64_t
+pt_root(struct pmap *pm)
+{
+    return atomic_load_explicit(&pt_radix(pm)->root, memory_order_acquire);
+}
+
+/*
+ * pt_grow - the leaf entry of va, made if it is not there; NULL: no memory,
+ * nothing changed.  Inside an epoch section, no lock held.
+ */
+pte_t *pt_grow(struct pmap *pm, vaddr_t va, paddr_t *leaf);
+
+#endif
