@@ -7,8 +7,17 @@
 #   /* pal: machines=x86_64,soft flavours=debug,tsan timeout=60 */
 #   /* pal: name=two-cpus args="--cpus 2" long-args="--ops 1000000" */
 #
-# (docs/testing.md has the grammar).  Each line is one run per machine and
-# flavour, called suite/machine/flavour/program[.name].
+# Each line is one run per machine and flavour, called
+# suite/machine/flavour/program[.name].  A line starts with "/* pal:",
+# " * pal:" or "// pal:"; then come key=value words, quoted as in a shell:
+#   name=N            tells this run from the program's others
+#   machines=A,B      of x86_64 aarch64 riscv64 soft hash
+#   flavours=A,B      of debug tsan opt fuzz release
+#   args="..."        arguments, in every run
+#   timeout=SECONDS   then it is killed, and has failed (default 120)
+#   long-args="..."   more arguments under --long
+#   long-timeout=SECONDS  instead of timeout under --long (default 1800)
+#   verdict=exit      prints no KTAP, takes no -k, --seed or --long
 #
 # What CTest has no property for travels in the run's environment:
 #   PAL_TARGET     what to build before it runs

@@ -35,6 +35,7 @@ vm_map_bootstrap(void)
     vm_zone_init(&vm_map_zone, "vm_map", sizeof(struct vm_map));
     vm_zone_init(&vm_map_entry_zone, "vm_map_entry",
         sizeof(struct vm_map_entry));
+    vm_map_copy_bootstrap();
 }
 
 int
@@ -326,19 +327,15 @@ clip_victim(struct vm_map *map, vaddr_t at)
 }
 
 /*
- * Cut the entry around at, if there is one; the upper part becomes spare.
- * In between a fault may see either the whole or the parts: the same.
+ * Cut the entry around at; the upper part becomes spare.  A fault sees
+ * either the whole or the parts, which say the same.
  */
 static void
 clip(struct vm_map *map, vaddr_t at, struct vm_map_entry *spare)
 {
     struct vm_map_entry *e = clip_victim(map, at);
-    struct vm_object *object;
+    struct vm_object *object = vm_get(&e->object);
 
-    if (spare == NULL) {
-        return;
-    }
-    object = vm_get(&e->object);
     vm_set(&spare->start, at);
     vm_set(&spare->end, vm_get(&e->end));
     vm_set(&spare->attr, vm_get(&e->attr));
@@ -355,29 +352,40 @@ clip(struct vm_map *map, vaddr_t at, struct vm_map_entry *spare)
     vm_seq_end(&map->seq);
 }
 
+void
+vm_map_clip_spare(struct vm_map *map, vaddr_t start, vaddr_t end,
+    struct vm_map_entry *spare[2])
+{
+    const vaddr_t at[2] = { start, end };
+
+    KASSERT(vm_map_is_locked(map));
+    for (unsigned i = 0; i < 2; i++) {
+        if (clip_victim(map, at[i]) != NULL) {
+            clip(map, at[i], spare[i]);
+            spare[i] = NULL;
+        }
+    }
+}
+
 int
 vm_map_clip_range(struct vm_map *map, vaddr_t start, vaddr_t end)
 {
-    struct vm_map_entry *low = NULL, *high = NULL;
+    const vaddr_t at[2] = { start, end };
+    struct vm_map_entry *spare[2] = { NULL, NULL };
 
-    KASSERT(vm_map_is_locked(map));
-    if (clip_victim(map, start) != NULL) {
-        low = vm_map_entry_alloc(start, end, NULL, 0, 0);
-        if (low == NULL) {
-            return VM_E_NOMEM;
+    for (unsigned i = 0; i < 2; i++) {
+        if (clip_victim(map, at[i]) == NULL) {
+            continue;
         }
-    }
-    if (clip_victim(map, end) != NULL) {
-        high = vm_map_entry_alloc(start, end, NULL, 0, 0);
-        if (high == NULL) {
-            if (low != NULL) {
-                vm_map_entry_free(low);
+        spare[i] = vm_map_entry_alloc(start, end, NULL, 0, 0);
+        if (spare[i] == NULL) {
+            if (spare[0] != NULL) {
+                vm_map_entry_free(spare[0]);
             }
             return VM_E_NOMEM;
         }
     }
-    clip(map, start, low);
-    clip(map, end, high);
+    vm_map_clip_spare(map, start, end, spare);
     return VM_OK;
 }
 

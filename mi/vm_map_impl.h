@@ -121,6 +121,9 @@ void vm_map_wake(struct vm_map *map);
 /* Make start and end boundaries of entries; VM_E_NOMEM, all unchanged. */
 int vm_map_clip_range(struct vm_map *map, vaddr_t start, vaddr_t end)
     VM_MUST_CHECK;
+/* The same with entries from vm_map_entry_alloc(); those used become NULL. */
+void vm_map_clip_spare(struct vm_map *map, vaddr_t start, vaddr_t end,
+    struct vm_map_entry *spare[2]);
 /* Merge all that can be merged at boundaries in [start, end]. */
 unsigned vm_map_merge_range(struct vm_map *map, vaddr_t start,
     vaddr_t end);
@@ -138,6 +141,9 @@ int vm_map_resolve(struct vm_map *map, struct vm_map_entry *e, bool write)
 /* Do others write e's object, so that a copy of it must be a snapshot? */
 bool vm_map_entry_is_shared(struct vm_map_entry *e);
 
+/* vm_map_copy.c */
+void vm_map_copy_bootstrap(void);
+
 /*
  * vm_map_wire.c: e is wired in place and about to become writable: wire
  * copies instead.  Map locked, e starts and ends with what the caller
@@ -146,6 +152,7 @@ bool vm_map_entry_is_shared(struct vm_map_entry *e);
 int vm_map_rewire(struct vm_map *map, struct vm_map_entry *e)
     VM_MUST_CHECK;
 /* One wiring less, wherever [start, end) is still mapped and wired. */
-void vm_map_unwire_mapped(struct vm_map *map, vaddr_t start, vaddr_t end);
+void vm_map_unwire_mapped(struct vm_map *map, vaddr_t start, vaddr_t end,
+    struct vm_map_entry *spare[2]);
 
 #endif

@@ -118,7 +118,7 @@ enter_object(const struct vm_map_args *a, struct vm_object **object,
         *attr |= VM_ATTR_NEEDS_COPY;
     }
     if (a->mode == VM_MAP_COPY) {
-        return vm_object_snapshot(a->object, NULL, object);
+        return vm_object_snapshot(a->object, object);
     }
     vm_object_ref(a->object, NULL);
     return VM_OK;

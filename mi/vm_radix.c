@@ -448,3 +448,9 @@ vm_radix_check(const struct vm_radix *r)
             (unsigned long long)r->count);
     }
 }
+
+uint64_t
+vm_radix_nodes(void)
+{
+    return vm_zone_live(&radix_zone);
+}

@@ -65,5 +65,7 @@ bool vm_radix_next(const struct vm_radix *r, uint64_t *key,
     vm_slot_t *slot);
 /* Verify the structure; panics with what is wrong. */
 void vm_radix_check(const struct vm_radix *r);
+/* Nodes in use, of all trees; exact when nobody edits one. */
+uint64_t vm_radix_nodes(void);
 
 #endif

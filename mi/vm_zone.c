@@ -291,6 +291,17 @@ vm_zone_drain(void)
     }
 }
 
+uint64_t
+vm_zone_live(struct vm_zone *z)
+{
+    uint64_t live;
+
+    vm_spin_lock(&z->lock);
+    live = z->live;
+    vm_spin_unlock(&z->lock);
+    return live;
+}
+
 /* One slab of z; returns the items in use. */
 static uint64_t
 slab_check(struct vm_zone *z, struct vm_page *p, struct vm_page *prev)

@@ -50,6 +50,9 @@ void vm_zone_free(struct vm_zone *z, void *item);
  * no other thread is inside the core (type stability ends here).
  */
 void vm_zone_drain(void);
+/* Items handed out and not freed. */
+uint64_t vm_zone_live(struct vm_zone *z);
+/* Verify one zone, every zone; panics with what is wrong. */
 void vm_zone_check(struct vm_zone *z);
 void vm_zone_check_all(void);
 

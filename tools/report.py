@@ -43,7 +43,7 @@ def print_cases(results, reproduce):
             if case.status == FAILED:
                 print(f"\nFAILED {result.run.name}: {case.name}")
                 for line in case.detail[-DETAIL_LINES:]:
-                    print(f"    {line}")
+                    print(f"    {NOT_XML.sub('?', line)}")
                 print(f"  repeat: {reproduce(result, case)}")
 
 

@@ -84,15 +84,18 @@ class Runner:
     def run_one(self, run):
         timeout = run.long_timeout if self.long else run.timeout
         log_path = os.path.join(BUILD, "logs", run.name + ".log")
+        # Another pal may be running the same program.
+        own_path = f"{log_path}.{os.getpid()}"
         start = time.monotonic()
         try:
             status = self.execute(self.command(run),
                                   {**os.environ, **run.env}, timeout,
-                                  log_path)
-            with open(log_path, errors="replace") as log:
+                                  own_path)
+            with open(own_path, errors="replace") as log:
                 text = log.read()
         except OSError as error:
             status, text = 127, f"cannot run it: {error}"
+        os.replace(own_path, log_path)
         seconds = time.monotonic() - start
         judge = {"ktap": ktap.judge_ktap, "exit": ktap.judge_exit,
                  "fuzz": ktap.judge_exit}[run.verdict]

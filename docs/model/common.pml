@@ -77,6 +77,7 @@ inline check()
 }
 
 /* The hardware fills its walk cache and its TLB whenever it likes. */
+#ifndef NO_HW
 active proctype hw()
 {
 end:	do
@@ -90,6 +91,7 @@ end:	do
 		tlb[1] = pte[wc[1]]; check() }
 	od
 }
+#endif
 
 /* pmap_flush_all: TLBs and walk caches, one CPU after the other. */
 inline flush_all(pm)
@@ -104,8 +106,8 @@ inline flush_all(pm)
 	fi
 }
 
-/* A flush by address that leaves the walk caches alone (sfence.vma va,
- * TLBI VALE1IS). */
+/* A flush by address that leaves the walk caches alone (riscv64 sfence.vma va,
+ * aarch64 TLBI VALE1IS). */
 inline flush_leaf_only(pm)
 {
 	if
@@ -114,6 +116,52 @@ inline flush_leaf_only(pm)
 	fi;
 	if
 	:: PMOF(1) == pm -> tlb[1] = 0
+	:: else
+	fi
+}
+
+/*
+ * The flush after an edit in place, pending already raised by the caller.  By
+ * address, if the machine has it (-DLEAF_ONLY), is enough only when nobody
+ * else's invalidation is in flight: a walk cache may still lead to an unlinked
+ * leaf table that holds the same translation.
+ */
+inline flush_edit(pm)
+{
+#ifdef LEAF_ONLY
+	if
+#ifdef M_LEAF_ONLY_ALWAYS
+	:: true -> flush_leaf_only(pm)
+#else
+	:: pend[pm] == 1 -> flush_leaf_only(pm)
+	:: else -> flush_all(pm)
+#endif
+	fi
+#else
+	flush_all(pm)
+#endif
+}
+
+/* A stale hint met on insertion is dropped: not mapped now, and nothing in
+ * flight. */
+inline pv_reclaim(pm, page)
+{
+	if
+	:: hint[page] & (1 << pm) ->
+		lock(pv[page]);
+		old = root[pm];
+		atomic { gone = (old == 0 || PG(pte[old]) != page); old = 0 };
+		if
+#ifdef M_RECLAIM_NO_PEND
+		:: gone ->
+#else
+		:: gone && pend[pm] == 0 ->
+#endif
+			hint[page] = hint[page] & ~(1 << pm)
+		:: else
+		fi;
+		gone = 0;
+		unlock(pv[page])
 	:: else
 	fi
 }
@@ -144,6 +192,9 @@ inline pmap_enter(pm, page, wr_, s_)
 	if
 	:: retry
 	:: else ->
+#ifdef RECLAIM
+		pv_reclaim(1 - pm, page);
+#endif
 #ifndef M_HINT_LATE
 #ifdef M_NO_PV_LOCK
 		hint[page] = hint[page] | (1 << pm);
@@ -179,12 +230,12 @@ inline pmap_enter(pm, page, wr_, s_)
 #ifdef M_NO_BBM
 			pend[pm]++;
 			pte[l] = RO(page) + wr_;
-			flush_all(pm);
+			flush_edit(pm);
 			pend[pm]--
 #else
 			pend[pm]++;
 			pte[l] = 0;
-			flush_all(pm);
+			flush_edit(pm);
 			pend[pm]--;
 			pte[l] = RO(page) + wr_
 #endif
@@ -245,7 +296,8 @@ inline pmap_revoke(pm, prot, unlink_)
 	pend[pm]++;
 #endif
 	if
-	:: must -> flush_all(pm)
+	:: must && unlink_ -> flush_all(pm)
+	:: must && !unlink_ -> flush_edit(pm)
 #ifndef M_NO_PEND_PROTECT
 	/* the pending rule: it found less than it came for */
 	:: !must && pend[pm] > 1 -> flush_all(pm)
@@ -284,16 +336,7 @@ inline page_protect_one(pm, page, prot)
 		pend[pm]++;
 #endif
 		if
-#ifdef M_FLUSH_LEAF_ONLY
-		:: must -> flush_leaf_only(pm)
-#else
-#ifdef LEAF_ONLY_AND_PEND
-		:: must && pend[pm] == 1 -> flush_leaf_only(pm)
-		:: must && pend[pm] > 1 -> flush_all(pm)
-#else
-		:: must -> flush_all(pm)
-#endif
-#endif
+		:: must -> flush_edit(pm)
 #ifndef M_NO_PEND_PAGE
 		:: !must && pend[pm] > 1 -> flush_all(pm)
 #endif
@@ -491,7 +534,7 @@ bit through[2];
 proctype user(byte c; byte n)
 {
 	byte s, o, b, l, old, np;
-	bit wr, nc, ro, must, retry;
+	bit wr, nc, ro, must, retry, gone;
 
 	do
 	:: n > 0 ->
@@ -502,7 +545,16 @@ proctype user(byte c; byte n)
 			:: wr = 1
 			fi
 		};
+#ifdef LIVE
+		/* fault until the access gets through */
+		do
+		:: atomic { root[PMOF(c)] != 0 && pte[root[PMOF(c)]] >= RO(1) + wr &&
+			(!wr || WRITABLE(pte[root[PMOF(c)]])) -> break }
+		:: else -> vm_fault(PMOF(c))
+		od;
+#else
 		vm_fault(PMOF(c));
+#endif
 		wr = 0
 	:: else -> break
 	od;
@@ -513,7 +565,11 @@ proctype user(byte c; byte n)
 proctype discarder(byte pm; byte n)
 {
 	do
-	:: n > 0 -> n--; pmap_discard(pm)
+	:: n > 0 ->
+#ifndef M_ENDLESS_DISCARD
+		n--;
+#endif
+		pmap_discard(pm)
 	:: else -> break
 	od
 }

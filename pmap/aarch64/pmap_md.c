@@ -57,7 +57,7 @@ static void
 flush_page(const struct pt_flush *f, vaddr_t va)
 {
     if (f->asid == PT_ASID_KERNEL || f->tables) {
-        TLBI_ARG(vaae1is, tlbi_arg(f->asid, va));
+        TLBI_ARG(vaae1is, tlbi_arg(0, va));
     } else {
         TLBI_ARG(vale1is, tlbi_arg(f->asid, va));
     }

@@ -156,15 +156,16 @@ epoch_exit(struct pt_cpu *cpu)
 }
 
 /*
- * Limbo: table frames on their way out, linked through pt_frame().  The
- * rest of the frame's private words is the store's.
+ * Private words of a table's frame; limbo links frames on their way out.
+ * Where an object's page has its object and number there stays 0: whoever
+ * looks at the core map without a lock must never take our words for those.
  */
 struct pt_frame {
+    uint64_t zero[2];
     struct vm_page *next;
     uint64_t tag;               /* epoch in which it was put here */
-    uint32_t level;             /* store's own from here on */
-    uint32_t geo;
-    uint64_t unused[2];
+    uint32_t level;             /* the store's own */
+    uint32_t geo;               /* the store's own */
 };
 
 _Static_assert(sizeof(struct pt_frame) <= VM_PAGE_PRIVATE, "fits");

@@ -148,7 +148,12 @@ table_alloc(const struct pt_geo *g, int level)
 static void
 table_free(struct vm_page *p)
 {
-    memset(p->private, 0, sizeof(p->private));
+    struct pt_frame *f = pt_frame(p);
+
+    f->next = NULL;
+    f->tag = 0;
+    f->level = 0;
+    f->geo = 0;
     vm_page_free(p);
 }
 
@@ -398,7 +403,6 @@ pt_grow(struct pmap *pm, vaddr_t va, paddr_t *leaf)
         pte_t *slot = pt_slot(g, table, level, va);
         pte_t pte = pte_load(slot);
 
-        /* Another may unlink what we lost to: then try once more. */
         if (pte == 0) {
             pte = grow_entry(pt_radix(pm), g, va, level, slot);
             if (pte == 0) {
@@ -469,6 +473,11 @@ kernel_create(struct pmap *pm)
             __ATOMIC_RELEASE);
     }
     pmap_md_publish();
+    for (unsigned i = 0; i < format_count; i++) {
+        if (&pte_formats[format_index[i]] == g->f) {
+            pm->format = (uint8_t)i;
+        }
+    }
     pm->start = vm_trunc_page(g->f->kernel_start + VM_PAGE_MASK);
     pm->end = vm_trunc_page(g->f->kernel_end);
     pm->page_shift = g->f->page_shift;

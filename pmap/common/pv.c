@@ -209,6 +209,7 @@ pv_protect(struct vm_page *page, vm_prot_t keep, struct tlb_batch *b,
             *it.pm = NULL;
         }
     }
+    tlb_batch_revoked(b, NULL, 0, ~(vaddr_t)0, pa, keep);
     if (drop) {
         pmap_batch_commit((struct pmap_batch *)(void *)b);
         pv_trim(page);

@@ -37,8 +37,7 @@
 #define PTE_FLAGS       (PTE_BIT(10) - 1)
 #define PTE_PPN_SHIFT   10              /* 4.4.1: PPN is 53:10 */
 
-/* md is satp.MODE (4.1.11, table 4.4). */
-/* What all formats have in common. */
+/* What all have in common; md of each is satp.MODE (4.1.11, table 4.4). */
 #define PTE_SAME                                                        \
     .pa_bits = 56, .shared_root = 1, .user_start = 0x10000,              \
     .kernel_start = 0xffffffff00000000, .kernel_end = 0xffffffffc0000000
@@ -53,7 +52,8 @@ static const struct pt_format pte_formats[PTE_FORMATS] = {
         .user_end = 0x0000800000000000, .md = 9, PTE_SAME
     }, {
         .name = "sv57", .levels = 5, .page_shift = 12,
-        .bits = { 9, 9, 9, 9, 9 }, .user_end = 0x0100000000000000, .md = 10, PTE_SAME
+        .bits = { 9, 9, 9, 9, 9 }, .user_end = 0x0100000000000000,
+        .md = 10, PTE_SAME
     }
 };
 

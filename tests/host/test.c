@@ -25,6 +25,9 @@
 
 #define EXIT_FAIL       1
 #define EXIT_SKIP       77
+/* After which a subtest is taken to hang. */
+#define SECONDS         300
+#define SECONDS_LONG    7200
 
 bool test_long;
 uint64_t test_seed = 1;
@@ -193,6 +196,8 @@ run_child(struct test_case *t)
         return EXIT_FAIL;
     }
     if (pid == 0) {
+        /* A lost wakeup shows as a hang. */
+        alarm(test_long ? SECONDS_LONG : SECONDS);
         run_here(t);
         /* Not _exit: coverage and leaks are reported on the way out. */
         exit(0);

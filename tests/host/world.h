@@ -46,17 +46,16 @@ void world_check(void);
 uint64_t world_random(uint64_t n);
 
 /*
- * world_fail - the test has found something: says what, where (the last
- * note of world_note) and how to repeat it, and aborts.
+ * world_fail - the test has found something: panics, which tells the seed.
  */
 _Noreturn void world_fail(const char *fmt, ...)
     __attribute__((format(printf, 1, 2)));
-/* Called by world_fail before it aborts; NULL: nothing. */
+/* Called by any panic before it ends the process; NULL: nothing. */
 extern void (*world_explain)(void);
 #define WORLD_CHECK(x)                                                  \
     ((x) ? (void)0 : world_fail("%s:%d: not true: %s", __FILE__,        \
                                 __LINE__, #x))
-#define WORLD_OK(x) world_ok((x), __FILE__, __LINE__, #x)
+#define WORLD_OK(x)     world_ok((x), __FILE__, __LINE__, #x)
 void world_ok(int error, const char *file, int line, const char *what);
 const char *world_error_name(int error);
 
@@ -125,7 +124,7 @@ struct world_file {
     vm_prot_t forbid;               /* lock on what it provides */
     _Atomic uint32_t requests, writes, unlocks, completed;
     _Atomic bool gone, silent;      /* silent: answers nothing for now */
-    _Atomic uint32_t locked;        /* guards bytes */
+    struct world_file *next;
 };
 
 struct world_file *world_file_create(unsigned id, vm_pgno_t npages,
@@ -137,8 +136,9 @@ void world_file_read(struct world_file *f, vm_pgno_t pgno, void *buf);
 /* The file changes behind the mappings' back: flush, then new contents. */
 void world_file_update(struct world_file *f, vm_pgno_t pgno,
     uint64_t version);
-/* Pages the default pager holds bytes for, and how it behaves. */
-extern struct world_habits world_swap_habits;
+/* The default pager. */
+void world_swap_behave(const struct world_habits *habits);
+uint64_t world_swap_writes(void);
 /* Answer what is due now (one-threaded tests with late habits). */
 void world_serve(void);
 

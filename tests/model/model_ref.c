@@ -38,6 +38,43 @@ cell_unref(struct cell *c)
     free(c);
 }
 
+void
+cell_may_own(struct cell *c)
+{
+    if (c->under == NULL || c->doubt != DOUBT_NONE) {
+        return;
+    }
+    c->bytes = malloc(VM_PAGE_SIZE);
+    memcpy(c->bytes, cell_read(c->under), VM_PAGE_SIZE);
+    c->doubt = DOUBT_EITHER;
+}
+
+bool
+cell_seen(struct cell *c, const uint8_t *bytes)
+{
+    bool own, through;
+
+    switch (c->doubt) {
+    case DOUBT_NONE:
+        return memcmp(cell_read(c), bytes, VM_PAGE_SIZE) == 0;
+    case DOUBT_ALL:
+        memcpy(cell_write(c), bytes, VM_PAGE_SIZE);
+        return true;
+    case DOUBT_EITHER:
+        break;
+    }
+    own = memcmp(c->bytes, bytes, VM_PAGE_SIZE) == 0;
+    through = memcmp(cell_read(c->under), bytes, VM_PAGE_SIZE) == 0;
+    if (own && !through) {
+        cell_write(c);
+    } else if (through && !own) {
+        free(c->bytes);
+        c->bytes = NULL;
+        c->doubt = DOUBT_NONE;
+    }
+    return own || through;
+}
+
 const uint8_t *
 cell_read(const struct cell *c)
 {
@@ -59,6 +96,7 @@ cell_write(struct cell *c)
         cell_unref(c->under);
         c->under = NULL;
     }
+    c->doubt = DOUBT_NONE;
     return c->bytes;
 }
 
@@ -85,7 +123,19 @@ cell_over(struct cell *under)
 struct cell *
 cell_copy(const struct cell *c)
 {
-    return c->under != NULL ? cell_over(c->under) : cell_snapshot(c);
+    struct cell *copy;
+
+    if (c->under == NULL) {
+        copy = cell_snapshot(c);
+    } else {
+        copy = cell_over(c->under);
+        if (c->bytes != NULL) {
+            copy->bytes = malloc(VM_PAGE_SIZE);
+            memcpy(copy->bytes, c->bytes, VM_PAGE_SIZE);
+        }
+    }
+    copy->doubt = c->doubt;
+    return copy;
 }
 
 void

@@ -11,10 +11,19 @@
 
 /*
  * The contents of one page.  under: shows that cell (a page of a file)
- * until it is written.  bytes NULL and no under: zero.
+ * until it is written.  bytes NULL and no under: zero.  Where the contract
+ * leaves open whether a page of a private file mapping still looks through
+ * (it was wired, or copied), it is in doubt until it has been seen.
  */
+enum doubt {
+    DOUBT_NONE,
+    DOUBT_EITHER,               /* bytes, or what under contains */
+    DOUBT_ALL                   /* written while it was in doubt */
+};
+
 struct cell {
     unsigned refs;
+    enum doubt doubt;
     struct cell *under;
     uint8_t *bytes;
 };
@@ -22,6 +31,10 @@ struct cell {
 struct cell *cell_new(void);
 struct cell *cell_ref(struct cell *c);
 void cell_unref(struct cell *c);
+/* It may have stopped looking through. */
+void cell_may_own(struct cell *c);
+/* It has been seen to contain this: false if that cannot be. */
+bool cell_seen(struct cell *c, const uint8_t *bytes);
 /* What it contains; not to be written. */
 const uint8_t *cell_read(const struct cell *c);
 /* The same, to be written: it has its own bytes from now on. */

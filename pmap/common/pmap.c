@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pmap.c - the contract of pmap.h, over any translation store.
+ *
+ * What is done here is the same for every MMU: the life of a pmap, what
+ * may be asked for, and the frame of every revocation:
+ *
+ *   batch     the caller's, or one of our own, committed before we return
+ *   edit      by the store; each edit raises pending first (tlb_batch.c)
+ *   pending   another's revocation that is not complete may have made the
+ *             holes that we found: then flush the pmap ourselves
+ *   commit    flush, lower pending, drop unlinked tables to limbo
+ *
+ * For a range the pending rule is applied always: nearly every range has
+ * holes, and nobody can tell which were made just now.  It is applied
+ * after the walk, hence after every hole was seen.
+ *
+ * Locks: none here but pmap_list_lock; see pt.h for the rest
+ */
+#include "pt.h"
+#include "vm_zone.h"
+
+struct pmap *pmap_kernel_pmap;
+struct vm_spin pmap_list_lock = VM_SPIN_INIT(VM_RANK_ASID);
+struct pmap *pmap_list;
+
+static struct vm_zone pmap_zone;
+static _Atomic uint32_t pmap_default_format;
+
+/* ---- life ------------------------------------------------------------- */
+
+static void
+list_insert(struct pmap *pm)
+{
+    vm_spin_lock(&pmap_list_lock);
+    pm->all_prev = NULL;
+    pm->all_next = pmap_list;
+    if (pmap_list != NULL) {
+        pmap_list->all_prev = pm;
+    }
+    pmap_list = pm;
+    vm_spin_unlock(&pmap_list_lock);
+}
+
+static void
+list_remove(struct pmap *pm)
+{
+    vm_spin_lock(&pmap_list_lock);
+    if (pm->all_prev != NULL) {
+        pm->all_prev->all_next = pm->all_next;
+    } else {
+        pmap_list = pm->all_next;
+    }
+    if (pm->all_next != NULL) {
+        pm->all_next->all_prev = pm->all_prev;
+    }
+    vm_spin_unlock(&pmap_list_lock);
+}
+
+/*
+ * A header may still be named by stale hints, and pending may be raised by
+ * one who found something in its last life: neither is reset.
+ */
+static int
+pmap_make(struct vm_seq *seq, bool kernel, struct pmap **out)
+{
+    struct pmap *pm = vm_zone_alloc(&pmap_zone);
+    int error;
+
+    if (pm == NULL) {
+        return VM_E_NOMEM;
+    }
+    KASSERT(vm_get(&pm->state) == PMAP_DEAD && vm_get(&pm->active) == 0);
+    pm->seq = seq;
+    pm->kernel = kernel;
+    pm->format = (uint8_t)vm_get(&pmap_default_format);
+    vm_set(&pm->holds, 0);
+    vm_set(&pm->cached, 0);
+    error = pt_create(pm);
+    if (error != VM_OK) {
+        vm_zone_free(&pmap_zone, pm);
+        return error;
+    }
+    list_insert(pm);
+    atomic_store_explicit(&pm->state, PMAP_LIVE, memory_order_release);
+    *out = pm;
+    return VM_OK;
+}
+
+static int
+first_format(void)
+{
+    for (unsigned i = 0; i < pt_format_count(); i++) {
+        if (pmap_set_default_format(i) == VM_OK) {
+            return VM_OK;
+        }
+    }
+    return VM_E_INVAL;
+}
+
+int
+pmap_init(struct vm_seq *seq)
+{
+    int error;
+
+    epoch_init();
+    asid_init();
+    pv_init();
+    vm_zone_init(&pmap_zone, "pmap", sizeof(struct pmap));
+    pmap_list = NULL;
+    pmap_kernel_pmap = NULL;
+    error = pt_init();
+    if (error == VM_OK) {
+        error = first_format();
+    }
+    if (error == VM_OK) {
+        error = pmap_make(seq, true, &pmap_kernel_pmap);
+    }
+    return error;
+}
+
+struct pmap *
+pmap_kernel(void)
+{
+    return pmap_kernel_pmap;
+}
+
+int
+pmap_create(struct vm_seq *seq, struct pmap **out)
+{
+    return pmap_make(seq, false, out);
+}
+
+void
+pmap_finish(struct pmap *pm)
+{
+    uint32_t dying = PMAP_DYING;
+
+    /* Several may see it dying and left by all; one ends it. */
+    if (atomic_load_explicit(&pm->active, memory_order_seq_cst) != 0 ||
+        !atomic_compare_exchange_strong_explicit(&pm->state, &dying,
+            PMAP_DEAD, memory_order_seq_cst, memory_order_relaxed)) {
+        return;
+    }
+    list_remove(pm);
+    pt_destroy(pm);
+    vm_zone_free(&pmap_zone, pm);
+}
+
+void
+pmap_destroy(struct pmap *pm)
+{
+    struct pmap_batch own;
+
+    KASSERT(!pm->kernel && vm_get(&pm->state) == PMAP_LIVE);
+    pmap_batch_begin(&own);
+    pt_restrict(pm, pm->start, pm->end, VM_PROT_NONE, tlb_batch(&own));
+    tlb_batch_pending(tlb_batch(&own), pm);
+    tlb_batch_revoked(tlb_batch(&own), pm, pm->start, pm->end,
+        ~(paddr_t)0, VM_PROT_NONE);
+    pmap_batch_commit(&own);
+    /* Against asid_leave(): clear active, then read state. */
+    atomic_store_explicit(&pm->state, PMAP_DYING, memory_order_seq_cst);
+    pmap_finish(pm);
+    limbo_poll();
+}
+
+void
+pmap_bounds(const struct pmap *pm, vaddr_t *start, vaddr_t *end)
+{
+    *start = pm->start;
+    *end = pm->end;
+}
+
+int
+pmap_set_default_format(unsigned format)
+{
+    if (format >= pt_format_count() ||
+        pt_format_page_shift(format) > vm_page_shift) {
+        return VM_E_INVAL;
+    }
+    vm_set(&pmap_default_format, format);
+    return VM_OK;
+}
+
+/* ---- entering --------------------------------------------------------- */
+
+static bool
+pmap_range_ok(const struct pmap *pm, vaddr_t start, vaddr_t end)
+{
+    return vm_page_aligned(start) && vm_page_aligned(end) &&
+        pm->start <= start && start < end && end <= pm->end;
+}
+
+/*
+ * Before rights beyond READ are granted to an object's page: a grant to
+ * write makes it modified (the caller has said so), and what is written
+ * may be code one day; a grant to execute needs caches in step.
+ */
+static void
+enter_rights(struct vm_page *page, paddr_t pa, vm_prot_t prot)
+{
+    bool managed = pv_managed(page);
+
+    if (managed && (prot & VM_PROT_WRITE) != 0) {
+        KASSERT((vm_page_flags(page) & VM_PG_MODIFIED) != 0);
+    }
+    if ((prot & VM_PROT_EXEC) != 0 &&
+        (!managed || (vm_page_flags(page) & VM_PG_ICACHE) == 0)) {
+        pmap_md_icache_sync(pa, VM_PAGE_SIZE);
+        if (managed) {
+            vm_page_set(page, VM_PG_ICACHE);
+        }
+    }
+    if (managed && (prot & VM_PROT_WRITE) != 0 &&
+        (vm_page_flags(page) & VM_PG_ICACHE) != 0) {
+        vm_page_clear(page, VM_PG_ICACHE);
+    }
+}
+
+int
+pmap_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
+    unsigned flags, vm_seq_t seq)
+{
+    struct vm_page *page = vm_page_of(pa);
+
+    KASSERT(pmap_range_ok(pm, va, va + VM_PAGE_SIZE));
+    KASSERT(vm_page_aligned(pa));
+    KASSERT((prot & VM_PROT_READ) != 0 && (prot & ~VM_PROT_ALL) == 0);
+    KASSERT((flags & PMAP_WIRED) == 0 || pm->kernel);
+    if ((flags & PMAP_DEVICE) != 0) {
+        prot &= ~VM_PROT_EXEC;
+    }
+    if ((prot & (VM_PROT_WRITE | VM_PROT_EXEC)) != 0) {
+        enter_rights(page, pa, prot);
+    }
+    return pt_enter(pm, va, pa, prot, flags, seq,
+        pv_managed(page) ? page : NULL);
+}
+
+void
+pmap_prefill(struct pmap *pm, vaddr_t va, unsigned n,
+    struct vm_page *const pages[], const vm_prot_t prots[], vm_seq_t seq)
+{
+    KASSERT(vm_page_aligned(va) && va >= pm->start);
+    for (unsigned i = 0; i < n; i++) {
+        if (pages[i] == NULL) {
+            continue;
+        }
+        KASSERT((prots[i] & VM_PROT_READ) != 0);
+        KASSERT(pv_managed(pages[i]));
+        if ((prots[i] & (VM_PROT_WRITE | VM_PROT_EXEC)) != 0) {
+            enter_rights(pages[i], vm_page_pa(pages[i]), prots[i]);
+        }
+    }
+    (void)pt_prefill(pm, va, n, pages, prots, seq);
+}
+
+/* ---- revoking --------------------------------------------------------- */
+
+static void
+revoke_range(struct pmap *pm, vaddr_t start, vaddr_t end, vm_prot_t keep,
+    struct tlb_batch *b)
+{
+    pt_restrict(pm, start, end, keep, b);
+    tlb_batch_pending(b, pm);
+    tlb_batch_revoked(b, pm, start, end, ~(paddr_t)0, keep);
+}
+
+void
+pmap_remove(struct pmap *pm, vaddr_t start, vaddr_t end,
+    struct pmap_batch *batch)
+{
+    struct pmap_batch own;
+    struct pmap_batch *b = batch != NULL ? batch : &own;
+
+    KASSERT(pmap_range_ok(pm, start, end));
+    if (batch == NULL) {
+        pmap_batch_begin(&own);
+    }
+    tlb_batch_skip(tlb_batch(b), VM_MUTANT(REMOVE_NO_FLUSH));
+    revoke_range(pm, start, end, VM_PROT_NONE, tlb_batch(b));
+    tlb_batch_skip(tlb_batch(b), false);
+    pt_event_any(EV_REMOVE, 1);
+    if (batch == NULL) {
+        pmap_batch_commit(&own);
+    }
+}
+
+void
+pmap_protect(struct pmap *pm, vaddr_t start, vaddr_t end, vm_prot_t prot,
+    struct pmap_batch *batch)
+{
+    struct pmap_batch own;
+    struct pmap_batch *b = batch != NULL ? batch : &own;
+
+    KASSERT(pmap_range_ok(pm, start, end));
+    if ((prot & VM_PROT_READ) == 0) {
+        prot = VM_PROT_NONE;
+    }
+    if (prot == VM_PROT_ALL) {
+        return;
+    }
+    if (batch == NULL) {
+        pmap_batch_begin(&own);
+    }
+    tlb_batch_skip(tlb_batch(b), VM_MUTANT(PROTECT_NO_FLUSH));
+    revoke_range(pm, start, end, prot, tlb_batch(b));
+    tlb_batch_skip(tlb_batch(b), false);
+    pt_event_any(EV_PROTECT, 1);
+    if (batch == NULL) {
+        pmap_batch_commit(&own);
+    }
+}
+
+void
+pmap_page_protect(struct vm_page *page, vm_prot_t prot,
+    struct pmap_batch *batch)
+{
+    struct pmap_batch own;
+    struct pmap_batch *b = batch != NULL ? batch : &own;
+
+    if (!pv_managed(page)) {
+        return;
+    }
+    if (batch == NULL) {
+        pmap_batch_begin(&own);
+    }
+    tlb_batch_skip(tlb_batch(b), VM_MUTANT(PAGE_PROTECT_NO_FLUSH));
+    pv_protect(page, (prot & VM_PROT_READ) != 0 ? prot : VM_PROT_NONE,
+        tlb_batch(b), batch == NULL);
+    tlb_batch_skip(tlb_batch(b), false);
+    pt_event_any(EV_PAGE_PROTECT, 1);
+}
+
+bool
+pmap_page_age(struct vm_page *page)
+{
+    return pv_managed(page) && pv_age(page);
+}
+
+bool
+pmap_extract(struct pmap *pm, vaddr_t va, paddr_t *pa, vm_prot_t *prot)
+{
+    return pt_extract(pm, va, pa, prot);
+}

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pmap_ctl.c - the functions of pmap_ctl.h, over any translation store:
+ * voluntary forgetting, counts, checks.
+ *
+ * Forgetting is a revocation without a change of the map's sequence: who
+ * has looked up before may enter after, and nothing is wrong with that.
+ *
+ * Locks: none held by the caller, none taken here but by what is called
+ */
+#include "pt.h"
+
+unsigned
+pmap_format_count(void)
+{
+    return pt_format_count();
+}
+
+const char *
+pmap_format_name(unsigned format)
+{
+    return format < pt_format_count() ? pt_format_name(format) : NULL;
+}
+
+unsigned
+pmap_format_page_shift(unsigned format)
+{
+    KASSERT(format < pt_format_count());
+    return pt_format_page_shift(format);
+}
+
+unsigned
+pmap_format(const struct pmap *pm)
+{
+    return pm->format;
+}
+
+/* ---- forgetting ------------------------------------------------------- */
+
+static int
+forget(struct pmap *pm, vaddr_t start, vaddr_t end)
+{
+    struct pmap_batch own;
+    struct tlb_batch *b = tlb_batch(&own);
+
+    if (atomic_load_explicit(&pm->holds, memory_order_acquire) != 0) {
+        return VM_E_BUSY;
+    }
+    pmap_batch_begin(&own);
+    pt_restrict(pm, start, end, VM_PROT_NONE, b);
+    tlb_batch_pending(b, pm);
+    tlb_batch_revoked(b, pm, start, end, ~(paddr_t)0, VM_PROT_NONE);
+    pmap_batch_commit(&own);
+    return VM_OK;
+}
+
+int
+pmap_discard(struct pmap *pm)
+{
+    int error;
+
+    if (pm->kernel) {
+        return VM_E_INVAL;
+    }
+    error = forget(pm, pm->start, pm->end);
+    if (error == VM_OK) {
+        pt_event_any(EV_DISCARD, 1);
+    }
+    return error;
+}
+
+int
+pmap_discard_range(struct pmap *pm, vaddr_t start, vaddr_t end)
+{
+    if (pm->kernel || !vm_page_aligned(start) || !vm_page_aligned(end) ||
+        start < pm->start || start >= end || end > pm->end) {
+        return VM_E_INVAL;
+    }
+    return forget(pm, start, end);
+}
+
+int
+pmap_discard_table(struct pmap *pm, vaddr_t va)
+{
+    vaddr_t start, end;
+    int error;
+
+    if (pm->kernel || va < pm->start || va >= pm->end) {
+        return VM_E_INVAL;
+    }
+    pt_table_range(pm, vm_trunc_page(va), &start, &end);
+    error = forget(pm, start, end);
+    if (error == VM_OK) {
+        pt_event_any(EV_TABLE_DISCARD, 1);
+    }
+    return error;
+}
+
+void
+pmap_hold(struct pmap *pm)
+{
+    (void)atomic_fetch_add_explicit(&pm->holds, 1, memory_order_acq_rel);
+}
+
+void
+pmap_release(struct pmap *pm)
+{
+    uint32_t was = atomic_fetch_sub_explicit(&pm->holds, 1,
+        memory_order_acq_rel);
+
+    KASSERT(was != 0);
+    (void)was;
+}
+
+uint64_t
+pmap_reap(bool force)
+{
+    (void)limbo_reap(force);
+    return limbo_count();
+}
+
+/* ---- counts and checks ------------------------------------------------ */
+
+int
+pmap_audit(struct pmap *pm,
+    int (*fn)(void *arg, const struct pmap_mapping *m), void *arg)
+{
+    struct pmap_mapping m;
+    vaddr_t va = pm->start;
+    int stop;
+
+    while (pt_next(pm, &va, &m)) {
+        stop = fn(arg, &m);
+        if (stop != 0) {
+            return stop;
+        }
+    }
+    return 0;
+}
+
+void
+pmap_count(struct pmap *pm, struct pmap_counts *out)
+{
+    struct pmap_mapping m;
+    vaddr_t va = pm->start;
+
+    out->tables = pt_table_count(pm);
+    out->translations = 0;
+    out->wired = 0;
+    while (pt_next(pm, &va, &m)) {
+        out->translations++;
+        out->wired += m.wired;
+    }
+}
+
+void
+pmap_events(struct pmap_events *out)
+{
+    uint64_t sum[EV_COUNT] = { 0 };
+
+    for (unsigned i = 0; i < VM_MAX_CPUS; i++) {
+        for (unsigned e = 0; e < EV_COUNT; e++) {
+            sum[e] += vm_get(&pt_cpu[i].event[e]);
+        }
+    }
+    memcpy(out, sum, sizeof(*out));
+}
+
+void
+pmap_check(struct pmap *pm)
+{
+    if (vm_get(&pm->pending) != 0) {
+        kern_panic("pmap %p: invalidations pending at rest",
+            (const void *)pm);
+    }
+    pt_check(pm);
+}
+
+void
+pmap_check_all(void)
+{
+    for (struct pmap *pm = pmap_list; pm != NULL; pm = pm->all_next) {
+        pmap_check(pm);
+    }
+    (void)limbo_count();
+    asid_check();
+}

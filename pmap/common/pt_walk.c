@@ -1,0 +1,429 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pt_walk.c - the radix store: revoking, reading, auditing.
+ *
+ *   range that covers a whole table of a user pmap   unlink the table, O(1)
+ *   the rest, and the kernel's                       edit leaf entries,
+ *                                                    leaf lock held
+ *   one page, from the reverse map                   edit its entries, by
+ *                                                    compare-and-swap only
+ *
+ * Protecting a whole table forgets it: the translations that could have
+ * stayed come back by faults, and fork costs nothing for each page.  A leaf
+ * table that is emptied entry by entry stays where it is.
+ *
+ * Every edit follows tlb_batch_touch(), which raises pending.  No leaf lock
+ * is needed to take rights away; ranges take it all the same, so that one
+ * who enters under it has either compared the sequence before, and is found
+ * here, or compares it after, and sees that it moved (pmap_seq_same()).
+ *
+ * Locks: leaf (LEAF) for ranges; none below the pv bit.  Epoch sections.
+ */
+#include "pt_radix.h"
+
+/* ---- ranges ----------------------------------------------------------- */
+
+struct edit {
+    struct pmap *pm;
+    const struct pt_geo *g;
+    struct tlb_batch *b;
+    vm_prot_t keep;
+};
+
+/* One entry.  True if it was changed. */
+static bool
+edit_entry(const struct edit *e, pte_t *slot)
+{
+    pte_t old = pte_load(slot), new;
+
+    do {
+        new = e->keep == VM_PROT_NONE || old == 0 ? 0 :
+            pte_restrict(pt_f(e->g), old, e->keep);
+        if (new == old) {
+            return false;
+        }
+        tlb_batch_touch(e->b, e->pm);
+    } while (!pte_cas(slot, &old, new));
+    return true;
+}
+
+/* Entries of one leaf table for [start, end). */
+static void
+edit_leaf(const struct edit *e, paddr_t leaf, vaddr_t start, vaddr_t end)
+{
+    struct vm_page *table = vm_page_of(leaf);
+    vaddr_t run = end;          /* start of what was changed, end: none */
+    pte_t *slot = pt_slot(e->g, leaf, 0, start);
+
+    KASSERT(table != NULL);
+    vm_bit_lock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
+    for (vaddr_t va = start; va < end; va += e->g->hw_page, slot++) {
+        if (edit_entry(e, slot)) {
+            run = run == end ? va : run;
+        } else if (run != end) {
+            tlb_batch_add(e->b, e->pm, run, va);
+            run = end;
+        }
+    }
+    if (run != end) {
+        tlb_batch_add(e->b, e->pm, run, end);
+    }
+    vm_bit_unlock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
+}
+
+/* The whole of a table, of any height. */
+static void
+edit_unlink(const struct edit *e, pte_t *slot, int level, vaddr_t start,
+    vaddr_t end)
+{
+    pte_t old;
+
+    tlb_batch_touch(e->b, e->pm);
+    old = __atomic_exchange_n(slot, 0, __ATOMIC_SEQ_CST);
+    vm_point();
+    if (old != 0) {
+        tlb_batch_unlink(e->b, e->pm, start, end,
+            vm_page_of(pt_child(e->g, old, level)));
+    }
+}
+
+/* Skip groups of root entries that were never used. */
+static bool
+edit_skip(const struct edit *e, int level, vaddr_t va)
+{
+    uint64_t used;
+
+    if (level != e->g->levels - 1) {
+        return false;
+    }
+    used = atomic_load_explicit(&pt_radix(e->pm)->root_used,
+        memory_order_seq_cst);
+    return (used >> (va >> e->g->root_shift & 63) & 1) == 0;
+}
+
+/* [start, last] lies in one table of that level, which bounds the depth. */
+static void
+edit_table(const struct edit *e, paddr_t table, int level, vaddr_t start,
+    vaddr_t last)
+{
+    vsize_t span = (vsize_t)1 << e->g->shift[level];
+    vaddr_t va = start, stop;
+
+    for (;; va = stop + 1) {
+        pte_t *slot = pt_slot(e->g, table, level, va);
+        pte_t pte;
+
+        stop = va | (span - 1);
+        if (stop > last) {
+            stop = last;
+        }
+        pte = edit_skip(e, level, va) ? 0 : pte_load(slot);
+        if (pte == 0) {
+            /* nothing there */
+        } else if (!e->pm->kernel && stop - va == span - 1) {
+            edit_unlink(e, slot, level, va, stop + 1);
+        } else if (level > 1) {
+            edit_table(e, pt_child(e->g, pte, level), level - 1, va, stop);
+        } else {
+            edit_leaf(e, pt_child(e->g, pte, level), va, stop + 1);
+        }
+        if (stop == last) {
+            return;
+        }
+    }
+}
+
+void
+pt_restrict(struct pmap *pm, vaddr_t start, vaddr_t end, vm_prot_t keep,
+    struct tlb_batch *b)
+{
+    struct pt_cpu *cpu = epoch_enter();
+    uint64_t root = pt_root(pm);
+    struct edit e = { .pm = pm, .b = b, .keep = keep };
+    vaddr_t last = end - 1;
+
+    if (root != 0) {
+        e.g = pt_root_geo(root);
+        /* What the first and the last root entry hold is all the pmap's. */
+        if (!pm->kernel) {
+            vsize_t span = (vsize_t)1 << e.g->shift[e.g->levels - 1];
+
+            start = start == pm->start ? start & ~(span - 1) : start;
+            last = end == pm->end ? last | (span - 1) : last;
+        }
+        edit_table(&e, pt_root_pa(root), e.g->levels - 1, start, last);
+    }
+    epoch_exit(cpu);
+}
+
+void
+pt_table_range(struct pmap *pm, vaddr_t va, vaddr_t *start, vaddr_t *end)
+{
+    uint64_t root = pt_root(pm);
+    vsize_t span;
+
+    *start = va;
+    *end = va + VM_PAGE_SIZE;
+    if (root != 0) {
+        span = (vsize_t)1 << pt_root_geo(root)->shift[1];
+        *start = va & ~(span - 1);
+        *end = *start + span;
+    }
+    *start = *start < pm->start ? pm->start : *start;
+    *end = *end > pm->end ? pm->end : *end;
+}
+
+/* ---- one page, for the reverse map ------------------------------------ */
+
+enum pt_found
+pt_restrict_one(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t keep,
+    struct tlb_batch *b)
+{
+    uint64_t root = pt_root(pm);
+    struct edit e = { .pm = pm, .b = b, .keep = keep };
+    unsigned done = 0;
+    pte_t *slot;
+    paddr_t leaf;
+
+    slot = pt_walk(root, va, &leaf);
+    if (slot == NULL) {
+        return PT_LESS;
+    }
+    e.g = pt_root_geo(root);
+    for (unsigned i = 0; i < e.g->per_page; i++) {
+        vsize_t off = i * e.g->hw_page;
+        pte_t old = pte_load(&slot[i]), new;
+
+        while (old != 0 && pte_pa(pt_f(e.g), old, 0) == pa + off) {
+            if (pte_attr(pt_f(e.g), old, 0).wired) {
+                return PT_WIRED;
+            }
+            new = keep == VM_PROT_NONE ? 0 :
+                pte_restrict(pt_f(e.g), old, keep);
+            if (new == old) {
+                break;
+            }
+            tlb_batch_touch(b, pm);
+            if (pte_cas(&slot[i], &old, new)) {
+                tlb_batch_add(b, pm, va + off, va + off + e.g->hw_page);
+                done++;
+                break;
+            }
+        }
+    }
+    return done == e.g->per_page ? PT_ALL : PT_LESS;
+}
+
+bool
+pt_age_one(struct pmap *pm, vaddr_t va, paddr_t pa)
+{
+    uint64_t root = pt_root(pm);
+    const struct pt_geo *g = pt_root_geo(root);
+    bool used = false;
+    pte_t *slot;
+    paddr_t leaf;
+
+    slot = pt_walk(root, va, &leaf);
+    if (slot == NULL) {
+        return false;
+    }
+    for (unsigned i = 0; i < g->per_page; i++) {
+        pte_t old = pte_load(&slot[i]);
+
+        while (old != 0 &&
+            pte_pa(pt_f(g), old, 0) == pa + i * g->hw_page &&
+            pte_attr(pt_f(g), old, 0).accessed) {
+            if (pte_cas(&slot[i], &old, pte_age(pt_f(g), old))) {
+                used = true;
+                break;
+            }
+        }
+    }
+    return used;
+}
+
+bool
+pt_maps_one(struct pmap *pm, vaddr_t va, paddr_t pa)
+{
+    uint64_t root = pt_root(pm);
+    const struct pt_geo *g = pt_root_geo(root);
+    paddr_t leaf;
+    pte_t *slot = pt_walk(root, va, &leaf);
+
+    for (unsigned i = 0; slot != NULL && i < g->per_page; i++) {
+        pte_t pte = pte_load(&slot[i]);
+
+        if (pte != 0 && pte_pa(pt_f(g), pte, 0) == pa + i * g->hw_page) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- reading ---------------------------------------------------------- */
+
+bool
+pt_extract(struct pmap *pm, vaddr_t va, paddr_t *pa, vm_prot_t *prot)
+{
+    struct pt_cpu *cpu = epoch_enter();
+    uint64_t root = pt_root(pm);
+    paddr_t leaf;
+    pte_t *slot = pt_walk(root, va, &leaf);
+    pte_t pte = slot == NULL ? 0 : pte_load(slot);
+
+    epoch_exit(cpu);
+    if (pte == 0) {
+        return false;
+    }
+    *pa = pte_pa(pt_f(pt_root_geo(root)), pte, 0);
+    *prot = pte_attr(pt_f(pt_root_geo(root)), pte, 0).prot;
+    return true;
+}
+
+/* First entry in use at or after *va, an MI page at a time. */
+static pte_t
+next_in_use(struct pmap *pm, uint64_t root, vaddr_t *va)
+{
+    const struct pt_geo *g = pt_root_geo(root);
+
+    while (*va < pm->end) {
+        paddr_t table = pt_root_pa(root);
+        vaddr_t past;
+
+        for (int level = g->levels - 1;; level--) {
+            pte_t pte = pte_load(pt_slot(g, table, level, *va));
+
+            if (level == 0 && pte != 0) {
+                return pte;
+            }
+            if (pte == 0) {
+                vsize_t span = level == 0 ? VM_PAGE_SIZE :
+                    (vsize_t)1 << g->shift[level];
+
+                past = (*va | (span - 1)) + 1;
+                break;
+            }
+            table = pt_child(g, pte, level);
+        }
+        if (past < *va) {
+            break;
+        }
+        *va = past;
+    }
+    return 0;
+}
+
+bool
+pt_next(struct pmap *pm, vaddr_t *va, struct pmap_mapping *out)
+{
+    struct pt_cpu *cpu = epoch_enter();
+    uint64_t root = pt_root(pm);
+    vaddr_t at = *va < pm->start ? pm->start : *va;
+    pte_t pte = root == 0 ? 0 : next_in_use(pm, root, &at);
+
+    epoch_exit(cpu);
+    if (pte == 0) {
+        return false;
+    }
+    const struct pt_format *f = pt_f(pt_root_geo(root));
+    out->va = at;
+    out->pa = pte_pa(f, pte, 0);
+    out->prot = pte_attr(f, pte, 0).prot;
+    out->wired = pte_attr(f, pte, 0).wired;
+    *va = at + VM_PAGE_SIZE;
+    return true;
+}
+
+/* ---- checking --------------------------------------------------------- */
+
+static _Noreturn void
+check_fail(const struct pmap *pm, vaddr_t va, int level, pte_t pte,
+    const char *what)
+{
+    kern_panic("pmap %p: va %#llx level %d entry %#llx: %s",
+        (const void *)pm, (unsigned long long)va, level,
+        (unsigned long long)pte, what);
+}
+
+static void
+check_leaf(struct pmap *pm, const struct pt_geo *g, vaddr_t va, pte_t pte)
+{
+    struct vm_page *page = vm_page_of(pte_pa(pt_f(g), pte, 0));
+    struct pte_attr attr = pte_attr(pt_f(g), pte, 0);
+    vsize_t off = va & VM_PAGE_MASK;
+
+    if ((pte_pa(pt_f(g), pte, 0) & VM_PAGE_MASK) != off) {
+        check_fail(pm, va, 0, pte, "parts of an MI page out of order");
+    }
+    if (va < pm->start || va >= pm->end) {
+        check_fail(pm, va, 0, pte, "outside the pmap");
+    }
+    if (attr.user == pm->kernel || (attr.wired && !pm->kernel)) {
+        check_fail(pm, va, 0, pte, "wrong half");
+    }
+    if (!pv_managed(page)) {
+        if (!pm->kernel && page != NULL &&
+            vm_get(&page->kind) != VM_PAGE_DEVICE &&
+            vm_get(&page->kind) != VM_PAGE_RESERVED) {
+            check_fail(pm, va, 0, pte, "maps a frame of no object");
+        }
+        return;
+    }
+    if (!pv_has(page, pm, va - off)) {
+        check_fail(pm, va, 0, pte, "no hint in the reverse map");
+    }
+    if ((attr.prot & VM_PROT_WRITE) != 0 &&
+        (vm_page_flags(page) & VM_PG_MODIFIED) == 0) {
+        check_fail(pm, va, 0, pte, "write grant on a clean page");
+    }
+}
+
+static void
+check_table(struct pmap *pm, const struct pt_geo *g, paddr_t table,
+    int level, vaddr_t base, vaddr_t start, vaddr_t last)
+{
+    struct vm_page *p = vm_page_of(table);
+    vsize_t span = (vsize_t)1 << g->shift[level];
+
+    if (!pm->kernel && (p == NULL || vm_get(&p->kind) != VM_PAGE_TABLE ||
+            pt_frame(p)->level != (uint32_t)level)) {
+        check_fail(pm, base, level, 0, "table frame");
+    }
+    for (vaddr_t va = start & ~(span - 1); va <= last; va += span) {
+        pte_t pte = pte_load(pt_slot(g, table, level, va));
+        enum pte_kind kind = pte_kind(pt_f(g), pte, level);
+        vaddr_t stop = va + (span - 1);
+
+        if (kind == PTE_LEAF && level == 0) {
+            check_leaf(pm, g, va, pte);
+        } else if (kind == PTE_TABLE && level > 0) {
+            check_table(pm, g, pt_child(g, pte, level), level - 1, va,
+                va < start ? start : va, stop > last ? last : stop);
+        } else if (kind != PTE_EMPTY) {
+            check_fail(pm, va, level, pte, "malformed entry");
+        }
+        if (stop >= last) {
+            break;
+        }
+    }
+}
+
+void
+pt_check(struct pmap *pm)
+{
+    uint64_t root = pt_root(pm);
+    const struct pt_geo *g;
+    vaddr_t start = pm->start, last = pm->end - 1;
+
+    if (root == 0) {
+        return;
+    }
+    g = pt_root_geo(root);
+    if (!pm->kernel) {
+        vsize_t span = (vsize_t)1 << g->shift[g->levels - 1];
+
+        start &= ~(span - 1);
+        last |= span - 1;
+    }
+    check_table(pm, g, pt_root_pa(root), g->levels - 1, start, start, last);
+}
