@@ -61,7 +61,6 @@ struct page_marks {
     _Atomic uint64_t low;
 } __attribute__((aligned(64)));
 
-unsigned vm_page_shift = 12;
 struct vm_page *vm_page_array;
 uint64_t vm_page_first;
 uint64_t vm_page_count;
@@ -409,9 +408,10 @@ page_free_slow(struct vm_page *p)
 static void
 page_free_assert(struct vm_page *p)
 {
-    unsigned kind = vm_get(&p->kind);
+    unsigned kind;
 
     KASSERT(p >= vm_page_array && p < vm_page_array + vm_page_count);
+    kind = vm_get(&p->kind);
     if (kind != VM_PAGE_OBJECT && kind != VM_PAGE_TABLE &&
         kind != VM_PAGE_KERNEL) {
         kern_panic("vm_page_free: frame %llu is %s",

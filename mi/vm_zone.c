@@ -93,6 +93,13 @@ vm_zone_bootstrap(void)
 void
 vm_zone_init(struct vm_zone *z, const char *name, size_t size)
 {
+#if VM_DEBUG
+    const struct vm_zone *other;
+
+    for (other = zone_list; other != NULL; other = other->next) {
+        KASSERT(other != z);
+    }
+#endif
     size = (size + 7) & ~(size_t)7;
     KASSERT(size != 0 && size <= VM_PAGE_SIZE - VM_ZONE_HEADER);
     *z = (struct vm_zone){

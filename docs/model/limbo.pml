@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Freeing and reuse of table pages: root -> mid -> leaf, one address space that
- * runs on both CPUs, a pool of NT table frames, limbo, epochs.
+ * Freeing and reuse of table pages: root -> mid -> leaf, one address space, a
+ * pool of NT table frames, limbo, epochs.
  *
- * Processes: hw (walk caches of both levels), kernel walkers (pmap_enter; a
+ * Processes: hw (the walk caches of both levels of one CPU: what is asked of a
+ * CPU's caches does not depend on another CPU's, so one stands for all), kernel walkers (pmap_enter; a
  * lock-free walker such as page_protect does a subset of the same), a
  * discarder (takes the mid out of the root), a remover (takes the leaf out of
  * the mid), a reaper.  A kernel walker announces in the slot of its CPU and is
  * not preempted, so each gets its own slot here.
  *
- *	-DWALKS=n -DDISCARDS=n -DREMOVES=n
+ *	-DW0=n -DW1=n	walks of the two walkers
+ *	-DDISCARDS=n -DREMOVES=n
+ *	-DTWO_REMOVERS	walker 1 is a second remover
  */
 #ifndef NT
 #define NT	4
 #endif
-#ifndef WALKS
-#define WALKS	1
+#ifndef W0
+#define W0	1
+#endif
+#ifndef W1
+#define W1	1
 #endif
 #ifndef DISCARDS
 #define DISCARDS 1
@@ -40,21 +46,16 @@ bit  limbo[NT + 1];		/* the table heads an item in limbo */
 byte stamp[NT + 1];
 bit  flushed[NT + 1];
 
-byte wcm[2], wcl[2];		/* walk caches: mid, leaf */
+byte wcm, wcl;			/* walk caches: mid, leaf */
 byte kpm[NK], kpl[NK];		/* ghosts: what a kernel walker holds */
 byte ndone;
 
 active proctype hw()
 {
-	byte c;
-
 end:	do
-	:: atomic { root != 0 && wcm[0] != root -> wcm[0] = root }
-	:: atomic { root != 0 && wcm[1] != root -> wcm[1] = root }
-	:: atomic { wcm[0] != 0 && slot[wcm[0]] != 0 && wcl[0] != slot[wcm[0]] ->
-		wcl[0] = slot[wcm[0]] }
-	:: atomic { wcm[1] != 0 && slot[wcm[1]] != 0 && wcl[1] != slot[wcm[1]] ->
-		wcl[1] = slot[wcm[1]] }
+	:: atomic { root != 0 && wcm != root -> wcm = root }
+	:: atomic { wcm != 0 && slot[wcm] != 0 && wcl != slot[wcm] ->
+		wcl = slot[wcm] }
 	od
 }
 
@@ -63,8 +64,7 @@ inline flush_all()
 #ifdef M_FLUSH_NO_WALKCACHE
 	skip
 #else
-	d_step { wcm[0] = 0; wcl[0] = 0 };
-	d_step { wcm[1] = 0; wcl[1] = 0 }
+	d_step { wcm = 0; wcl = 0 }
 #endif
 }
 
@@ -163,12 +163,13 @@ proctype walker(byte k; byte n)
 inline to_limbo(t_)
 {
 #ifndef M_STAMP_EARLY
-	atomic { stamp[t_] = geg; geg++ };
+	atomic { stamp[t_] = geg; geg++; limbo[t_] = 1 };
+#else
+	limbo[t_] = 1;
 #endif
 #ifdef M_FREE_BEFORE_FLUSH
 	flushed[t_] = 1;
 #endif
-	limbo[t_] = 1;
 	flush_all();
 	flushed[t_] = 1
 }
@@ -253,8 +254,7 @@ inline free_table(t_)
 	kind[t_] = FREE;
 	limbo[t_] = 0; flushed[t_] = 0; stamp[t_] = 0;
 	assert(llock[t_] == 0);
-	assert(root != t_ && wcm[0] != t_ && wcm[1] != t_);
-	assert(wcl[0] != t_ && wcl[1] != t_);
+	assert(root != t_ && wcm != t_ && wcl != t_);
 	assert(kpm[0] != t_ && kpm[1] != t_ && kpm[2] != t_);
 	assert(kpl[0] != t_ && kpl[1] != t_ && kpl[2] != t_)
 }
@@ -265,35 +265,42 @@ inline free_table(t_)
 #define PASSED(k) (ann[k] == 0 || ann[k] > stamp[i])
 #endif
 
+inline reap_scan()
+{
+#ifndef M_NO_EPOCH
+	do
+	:: atomic { c < NK && PASSED(c) -> c++ }
+	:: c == NK -> break
+	od;
+#endif
+	atomic {
+		c = 0;
+		x = (kind[i] == MID -> slot[i] : 0);
+		slot[i] = 0;
+		free_table(i);
+		i = 0;
+		if
+		:: x != 0 -> free_table(x); assert(slot[x] == 0)
+		:: else
+		fi;
+		x = 0
+	}
+}
+
 /* pmap_limbo_reap; a scan of the CPUs that is not atomic */
 active proctype reaper()
 {
-	byte i = 1, c, x;
+	byte i, c, x;
 
 	do
-	:: atomic { limbo[i] && flushed[i] -> c = 0 };
-#ifndef M_NO_EPOCH
-		do
-		:: atomic { c < NK && PASSED(c) -> c++ }
-		:: c == NK -> break
-		od;
+	:: atomic { limbo[1] && flushed[1] -> i = 1 }; reap_scan()
+	:: atomic { limbo[2] && flushed[2] -> i = 2 }; reap_scan()
+	:: atomic { limbo[3] && flushed[3] -> i = 3 }; reap_scan()
+#if NT > 3
+	:: atomic { limbo[4] && flushed[4] -> i = 4 }; reap_scan()
 #endif
-		atomic {
-			c = 0;
-			x = (kind[i] == MID -> slot[i] : 0);
-			slot[i] = 0;
-			free_table(i);
-			if
-			:: x != 0 -> free_table(x); assert(slot[x] == 0)
-			:: else
-			fi;
-			x = 0
-		}
-	:: atomic { !(limbo[i] && flushed[i]) &&
-		(ndone < 4 || (limbo[1] || limbo[2] || limbo[3] || limbo[4])) ->
-		i = (i == NT -> 1 : i + 1) }
-	:: atomic { ndone == 4 && !limbo[1] && !limbo[2] && !limbo[3] && !limbo[4] ->
-		break }
+	:: atomic { ndone == 4 && !limbo[1] && !limbo[2] && !limbo[3] &&
+		!limbo[NT] -> break }
 	od;
 	/* nothing leaked: what is not free is in the live tree */
 	i = 1;
@@ -306,8 +313,13 @@ active proctype reaper()
 
 init {
 	atomic {
-		run walker(0, WALKS);
-		run walker(1, WALKS);
+#ifdef TWO_REMOVERS
+		run walker(0, W0);
+		run remover(1, REMOVES);
+#else
+		run walker(0, W0);
+		run walker(1, W1);
+#endif
 		run remover(2, REMOVES);
 		run discarder(DISCARDS)
 	}

@@ -194,6 +194,8 @@ asid_arrive(struct pmap *pm, struct pt_cpu *cpu, uint64_t me)
 
     atomic_store_explicit(&cpu->next, pm, memory_order_seq_cst);
     (void)atomic_fetch_or_explicit(&pm->active, me, memory_order_seq_cst);
+    /* A1 before A2, and before what the hardware will read in tables. */
+    atomic_thread_fence(memory_order_seq_cst);
     vm_point();
     if (atomic_load_explicit(&pm->asid, memory_order_seq_cst) >> 16 !=
         atomic_load_explicit(&asid_generation, memory_order_seq_cst)) {

@@ -185,13 +185,6 @@ pmap_set_default_format(unsigned format)
 
 /* ---- entering --------------------------------------------------------- */
 
-static bool
-pmap_range_ok(const struct pmap *pm, vaddr_t start, vaddr_t end)
-{
-    return vm_page_aligned(start) && vm_page_aligned(end) &&
-        pm->start <= start && start < end && end <= pm->end;
-}
-
 /*
  * Before rights beyond READ are granted to an object's page: a grant to
  * write makes it modified (the caller has said so), and what is written
@@ -224,8 +217,8 @@ pmap_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
 {
     struct vm_page *page = vm_page_of(pa);
 
-    KASSERT(pmap_range_ok(pm, va, va + VM_PAGE_SIZE));
-    KASSERT(vm_page_aligned(pa));
+    KASSERT(vm_page_aligned(va | pa));
+    KASSERT(pm->start <= va && va < pm->end);
     KASSERT((prot & VM_PROT_READ) != 0 && (prot & ~VM_PROT_ALL) == 0);
     KASSERT((flags & PMAP_WIRED) == 0 || pm->kernel);
     if ((flags & PMAP_DEVICE) != 0) {
@@ -274,7 +267,8 @@ pmap_remove(struct pmap *pm, vaddr_t start, vaddr_t end,
     struct pmap_batch own;
     struct pmap_batch *b = batch != NULL ? batch : &own;
 
-    KASSERT(pmap_range_ok(pm, start, end));
+    KASSERT(vm_page_aligned(start | end) && start < end);
+    KASSERT(pm->start <= start && end <= pm->end);
     if (batch == NULL) {
         pmap_batch_begin(&own);
     }
@@ -294,7 +288,8 @@ pmap_protect(struct pmap *pm, vaddr_t start, vaddr_t end, vm_prot_t prot,
     struct pmap_batch own;
     struct pmap_batch *b = batch != NULL ? batch : &own;
 
-    KASSERT(pmap_range_ok(pm, start, end));
+    KASSERT(vm_page_aligned(start | end) && start < end);
+    KASSERT(pm->start <= start && end <= pm->end);
     if ((prot & VM_PROT_READ) == 0) {
         prot = VM_PROT_NONE;
     }

@@ -74,6 +74,21 @@ pmap_batch_begin(struct pmap_batch *batch)
     tlb_batch(batch)->skip = 0;
 }
 
+/*
+ * An address is flushed alone only if no other revocation is in flight
+ * beside our own: a page-walk cache may still lead to a leaf table that
+ * another has unlinked, and that holds the same translation.
+ */
+static void
+flush_widen(struct pmap *pm, struct pt_flush *f, uint32_t own)
+{
+    if ((uint32_t)atomic_load_explicit(&pm->pending,
+            memory_order_seq_cst) != own) {
+        f->tables = true;
+        f->n = 0;
+    }
+}
+
 static void
 batch_flush(struct tlb_batch *b, unsigned i)
 {
@@ -98,6 +113,7 @@ batch_flush(struct tlb_batch *b, unsigned i)
     if (pages > FULL_PAGES) {
         f.n = 0;
     }
+    flush_widen(pm, &f, PMAP_REVOKING);
     asid_flush(pm, &f);
 }
 
@@ -299,6 +315,7 @@ tlb_break_flush(struct pmap *pm, vaddr_t va, vsize_t size)
     f.n = 1;
     f.range[0].start = va;
     f.range[0].end = va + size;
+    flush_widen(pm, &f, 0);
     asid_flush(pm, &f);
 }
 

@@ -193,8 +193,8 @@ main(void)
     expect(vm_map_fork(parent, &child) == VM_OK, "a child");
     expect(load(child, va) == 'p', "it reads what its parent wrote");
     store(child, va, 'c');
-    expect(load(parent, va) == 'p', "what it writes, its parent does not");
-    expect(load(child, va) == 'c', "see, and it does");
+    expect(load(parent, va) == 'p', "what it writes, its parent does not see");
+    expect(load(child, va) == 'c', "and it reads back itself");
 
     expect(pmap_discard(parent->pmap) == VM_OK,
         "the parent's page tables thrown away");

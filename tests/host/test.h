@@ -46,6 +46,27 @@ void test_register(struct test_case *t);
     static void                                                         \
     id(void)
 
+/*
+ * A subtest for each way of having several CPUs (host.h), NAME_threads and
+ * NAME_fibers, both from the seed of this run.
+ */
+#define TEST_SMP(id)                                                    \
+    static void id(void);                                               \
+    TEST(id##_threads)                                                  \
+    {                                                                   \
+        host_seed(test_seed);                                           \
+        host_set_mode(HOST_THREADS);                                    \
+        id();                                                           \
+    }                                                                   \
+    TEST(id##_fibers)                                                   \
+    {                                                                   \
+        host_seed(test_seed);                                           \
+        host_set_mode(HOST_FIBERS);                                     \
+        id();                                                           \
+    }                                                                   \
+    static void                                                         \
+    id(void)
+
 /* From any thread; the first two do not return if the check fails. */
 void test_check(bool ok, const char *file, int line, const char *text);
 void test_check_eq(uint64_t a, uint64_t b, const char *file, int line,

@@ -22,6 +22,7 @@ struct world_config {
     unsigned cpus;          /* 0: 4 */
     uint64_t ram;           /* MI pages; 0: 4096 */
     uint64_t swap;          /* slots; 0: no default pager */
+    unsigned asid_bits;     /* 0: as the simulated MMU likes */
     uint64_t seed;
 };
 

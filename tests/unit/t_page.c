@@ -203,7 +203,7 @@ unhoard_thread(void *arg, unsigned cpu)
 }
 
 /* Four CPUs at once pass a mark by at most one frame each, and stop. */
-TEST(reserves_smp)
+TEST_SMP(reserves_smp)
 {
     static struct hoard h;
     unsigned round, cpu, rounds = test_long ? 2000 : 30;
@@ -231,7 +231,7 @@ TEST(reserves_smp)
 }
 
 /* What lies in the caches of other CPUs is free memory, too. */
-TEST(caches_reachable)
+TEST_SMP(caches_reachable)
 {
     static struct hoard h;
     static struct vm_page *held[600];
@@ -292,6 +292,7 @@ churn_thread(void *arg, unsigned cpu)
         check_mark(held[--n], cpu + 1);
         vm_page_free(held[n]);
     }
+    CHECK_EQ(host_self->preempt, 0);
 }
 
 static void
@@ -311,18 +312,18 @@ churn(uint64_t npages, unsigned hold, bool meddle)
     host_memory_end();
 }
 
-TEST(conserved_plenty)
+TEST_SMP(conserved_plenty)
 {
     churn(4000, 200, false);
 }
 
 /* The CPUs together want more than there is: steal, fail, go on. */
-TEST(conserved_scarce)
+TEST_SMP(conserved_scarce)
 {
     churn(130, 60, false);
 }
 
-TEST(conserved_meddled)
+TEST_SMP(conserved_meddled)
 {
     churn(300, 100, true);
 }

@@ -32,6 +32,7 @@ begin(void)
     memset(&model, 0, sizeof(model));
     memset(&tree, 0, sizeof(tree));
     host_memory(12, 2000);
+    vm_radix_bootstrap();
 }
 
 /* Index of the first key >= key. */
@@ -375,6 +376,7 @@ TEST(million)
 
     memset(&tree, 0, sizeof(tree));
     host_memory(12, 4000);
+    vm_radix_bootstrap();
     for (i = 0; i < n; i++) {
         CHECK_EQ(vm_radix_insert(&tree, i, 2 * i + 2), 0);
     }
@@ -416,6 +418,7 @@ TEST(exhaustion)
     memset(&model, 0, sizeof(model));
     memset(&tree, 0, sizeof(tree));
     host_memory(12, 8);
+    vm_radix_bootstrap();
     for (;;) {
         key = test_rand() & KEY_TOP;
         slot = random_slot();

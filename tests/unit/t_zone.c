@@ -391,13 +391,13 @@ smp(uint64_t npages)
     host_memory_end();
 }
 
-TEST(smp_plenty)
+TEST_SMP(smp_plenty)
 {
     smp(1000);
     CHECK_EQ(w.failed, 0);
 }
 
-TEST(smp_scarce)
+TEST_SMP(smp_scarce)
 {
     smp(12);
     CHECK(w.failed != 0);
