@@ -332,7 +332,9 @@ main(int argc, char **argv)
             host_memory(12, PAGES);
             must(vm_init(), "vm_init");
             must(vm_map_create(&map), "vm_map_create");
+            kern_preempt_disable();
             must(pmap_activate(map->pmap), "pmap_activate");
+            kern_preempt_enable();
             bench_cases[i].run();
             return 0;
         }

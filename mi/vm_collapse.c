@@ -140,10 +140,16 @@ vm_collapse_can_bypass(struct vm_object *front, struct vm_object *back)
 static void
 vm_collapse_bypass(struct vm_object *front, struct vm_object *back)
 {
-    vm_collapse_relink(front, back);
+    /* First out of the one list of fronts, then into the other. */
     vm_object_unlink_front(back, front);
+    vm_collapse_relink(front, back);
     vm_object_drop_locked(back, NULL);
     KASSERT(back->ref_count > 0);
+    if (back->copy == front) {
+        /* Its snapshot has all that it will ever need of it. */
+        back->copy = NULL;
+        front->flags &= ~VM_OBJ_PUSHED;
+    }
     vm_object_unlock(back);
     vm_stat_inc(VM_STAT_BYPASSES);
 }

@@ -81,7 +81,7 @@ vm_fault_rights(struct vm_fault *f, struct vm_page *p, bool write)
  * above the one that has the page is known not to hold the neighbour: top
  * and its shadow are both locked, deeper chains are left alone.
  */
-static void
+static __attribute__((noinline)) void
 vm_fault_neighbours(struct vm_fault *f)
 {
     struct vm_page *pages[VM_FAULT_AROUND_MAX];
@@ -236,6 +236,70 @@ vm_fault_loop(struct vm_fault *f)
     return error;
 }
 
+/*
+ * The two faults that programs take most, with as little as they need: a
+ * page that is in the entry's own object, and a new page of an anonymous
+ * object that stands alone.  Each step is one of vm_fault_try()'s; what
+ * does not fit is left, untouched, to that.
+ *
+ * => Returns: VM_OK; VM_E_RETRY: nothing decided, take the long way
+ */
+static int
+vm_fault_short(struct vm_map *map, vaddr_t va, vm_prot_t access)
+{
+    bool write = (access & VM_PROT_WRITE) != 0;
+    enum vm_stat kind = VM_STAT_FAULT_SOFT;
+    struct vm_fault f;
+    struct vm_object *o;
+    struct vm_page *p;
+    vm_slot_t slot;
+    int error = VM_E_RETRY;
+
+    if (vm_map_lookup(map, va, &f.look) != VM_OK ||
+        (access & ~VM_ATTR_PROT(f.look.attr)) != 0 ||
+        (f.look.attr & (VM_ATTR_TRANSITION |
+        (write ? VM_ATTR_NEEDS_COPY : 0))) != 0 || f.look.object == NULL) {
+        return VM_E_RETRY;
+    }
+    o = f.look.object;
+    vm_object_lock(o);
+    if (!vm_seq_valid(&map->seq, f.look.seq) ||
+        (write && o->copy != NULL)) {
+        goto out;
+    }
+    slot = vm_radix_lookup(&o->pages, f.look.pgno);
+    p = vm_slot_page(slot);
+    if (p == NULL) {
+        if (slot != VM_SLOT_EMPTY || !vm_object_is_plain(o) ||
+            (p = vm_object_new_page(o, f.look.pgno, 0,
+            VM_ALLOC_USER)) == NULL) {
+            goto out;
+        }
+        vm_page_zero(p);
+        vm_stat_inc(VM_STAT_ZERO_FILLS);
+        kind = VM_STAT_FAULT_ZERO;
+    } else if (!vm_page_is_valid(p) || (p->forbidden & access) != 0) {
+        goto out;
+    }
+    f.map = map;
+    f.va = va;
+    f.top = o;
+    f.obj = o;
+    f.pgno = f.look.pgno;
+    f.obj_pgno = f.look.pgno;
+    error = pmap_enter(map->pmap, va, vm_page_pa(p),
+        vm_fault_rights(&f, p, write), 0, f.look.seq);
+    if (error == VM_OK) {
+        if (kind == VM_STAT_FAULT_SOFT && vm_fault_around > 1) {
+            vm_fault_neighbours(&f);
+        }
+        vm_stat_inc(kind);
+    }
+out:
+    vm_object_unlock(o);
+    return error;
+}
+
 int
 vm_fault(struct vm_map *map, vaddr_t va, vm_prot_t access)
 {
@@ -244,6 +308,9 @@ vm_fault(struct vm_map *map, vaddr_t va, vm_prot_t access)
 
     if (access == VM_PROT_NONE || (access & ~VM_PROT_ALL) != 0) {
         return VM_E_INVAL;
+    }
+    if (vm_fault_short(map, vm_trunc_page(va), access) == VM_OK) {
+        return VM_OK;
     }
     f.map = map;
     f.va = vm_trunc_page(va);
@@ -256,10 +323,7 @@ vm_fault(struct vm_map *map, vaddr_t va, vm_prot_t access)
     f.waited = NULL;
     f.kind = VM_STAT_FAULTS;
     error = vm_fault_loop(&f);
-    vm_stat_inc(error == VM_OK ? VM_STAT_FAULTS : VM_STAT_FAULT_ERRORS);
-    if (error == VM_OK) {
-        vm_stat_inc(f.kind);
-    }
+    vm_stat_inc(error == VM_OK ? f.kind : VM_STAT_FAULT_ERRORS);
     return error;
 }
 

@@ -33,6 +33,9 @@ check_entry(struct vm_map *map, struct vm_map_entry *e)
     KASSERT((attr & VM_ATTR_WIRED) == 0 || (attr & VM_PROT_WRITE) == 0 ||
         (attr & VM_ATTR_NEEDS_COPY) == 0);
     vm_object_lock(object);
+    KASSERT((attr & VM_ATTR_WIRED) == 0 ||
+        (attr & VM_ATTR_NEEDS_COPY) == 0 ||
+        (object->flags & VM_OBJ_INTERNAL) == 0);
     KASSERT(object->ref_count > 0 && (object->flags & VM_OBJ_DEAD) == 0);
     if ((object->flags & (VM_OBJ_INTERNAL | VM_OBJ_SHARED |
         VM_OBJ_SNAPSHOT)) == VM_OBJ_INTERNAL) {

@@ -142,7 +142,8 @@ copy_wired(struct vm_map *map, struct vm_map_entry *list, vaddr_t delta)
         error = vm_object_copy_now(vm_get(&e->object), vm_get(&e->pgno),
             vm_map_entry_pages(e), NULL, &object);
         if (error != VM_OK) {
-            return error;
+            /* A wired page that is not there is being read or written. */
+            return VM_E_NOMEM;
         }
         vm_set(&c->object, object);
     }

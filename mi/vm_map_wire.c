@@ -13,19 +13,32 @@
  *
  * Which frame?  The one that the entry will go on showing.  Where a write
  * may come, that is a page of the entry's own object, so needs-copy is
- * resolved first, and pages are copied up.  A private mapping that may not
- * be written is wired in place: its pages are the file's, still shared.  If
- * protect later allows writes, vm_map_rewire() exchanges them.
+ * resolved first, and pages are copied up.  A private mapping of a file
+ * that may not be written is wired in place: its pages are the file's,
+ * still shared.  If protect later allows writes, vm_map_rewire() exchanges
+ * them.
  */
 #include "vm_map_impl.h"
 
-/* Must e's pages be in its own object to be wired? */
+/*
+ * Must e's pages be in its own object to be wired?  Below any object but a
+ * pager's, a page may be replaced: a snapshot gets another frame when its
+ * source changes.
+ */
 static bool
 wire_copies_up(struct vm_map_entry *e)
 {
+    struct vm_object *object = vm_get(&e->object);
     uint32_t attr = vm_get(&e->attr);
+    bool internal;
 
-    return (attr & VM_ATTR_NEEDS_COPY) == 0 || (attr & VM_PROT_WRITE) != 0;
+    if ((attr & VM_ATTR_NEEDS_COPY) == 0 || (attr & VM_PROT_WRITE) != 0) {
+        return true;
+    }
+    vm_object_lock(object);
+    internal = (object->flags & VM_OBJ_INTERNAL) != 0;
+    vm_object_unlock(object);
+    return internal;
 }
 
 static void

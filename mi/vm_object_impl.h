@@ -40,6 +40,14 @@ vm_object_page(struct vm_object *o, vm_pgno_t pgno)
     return vm_slot_page(vm_radix_lookup(&o->pages, pgno));
 }
 
+/* Anonymous, with nothing below: what is not here is zero. */
+static inline bool
+vm_object_is_plain(struct vm_object *o)
+{
+    return (o->flags & (VM_OBJ_INTERNAL | VM_OBJ_DEAD)) ==
+        VM_OBJ_INTERNAL && o->shadow == NULL && o->copy == NULL;
+}
+
 /* A page that holds data now. */
 static inline bool
 vm_page_is_valid(struct vm_page *p)

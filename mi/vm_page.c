@@ -184,7 +184,7 @@ vm_page_bootstrap(struct vm_page *array, paddr_t start, uint64_t npages)
     vm_page_first = start >> vm_page_shift;
     vm_page_count = npages;
 
-    /* Not memset: what is left of an earlier core may be anything. */
+    /* What is left of an earlier core may be anything, held locks too. */
     pool.lock = (struct vm_spin)VM_SPIN_INIT(VM_RANK_FREE);
     pool.head = LINK_END;
     pool.stamp = 0;

@@ -206,6 +206,28 @@ path_put(struct vm_radix *r, uint64_t key, vm_slot_t slot,
     slot_put(node, way_of(key, 0), slot);
 }
 
+/* The insertion that needs no node: the leaf's is there.  Else false. */
+static inline bool
+insert_in_place(struct vm_radix *r, uint64_t key, vm_slot_t slot)
+{
+    struct vm_radix_node *node = r->root;
+    unsigned shift = r->height * RADIX_BITS;
+
+    if (shift == 0 || (key >> shift) != 0) {
+        return false;
+    }
+    while ((shift -= RADIX_BITS) != 0) {
+        node = child_of(node, way_of(key, shift));
+        if (node == NULL) {
+            return false;
+        }
+    }
+    KASSERT(node->slot[way_of(key, 0)] == VM_SLOT_EMPTY);
+    slot_put(node, way_of(key, 0), slot);
+    r->count++;
+    return true;
+}
+
 int
 vm_radix_insert(struct vm_radix *r, uint64_t key, vm_slot_t slot)
 {
@@ -215,6 +237,9 @@ vm_radix_insert(struct vm_radix *r, uint64_t key, vm_slot_t slot)
 
     KASSERT((key >> RADIX_KEY_BITS) == 0);
     KASSERT(slot != VM_SLOT_EMPTY);
+    if (insert_in_place(r, key, slot)) {
+        return 0;
+    }
     if (r->count == 0) {
         r->root = (void *)slot;
         r->key = key;
@@ -435,7 +460,7 @@ vm_radix_check(const struct vm_radix *r)
         }
         return;
     }
-    if (r->height > RADIX_HEIGHT || r->count < 2) {
+    if (r->height > RADIX_HEIGHT || r->count < 2 || r->key != 0) {
         kern_panic("radix: height %u with %llu keys", r->height,
             (unsigned long long)r->count);
     }

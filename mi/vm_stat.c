@@ -69,6 +69,10 @@ vm_statistics(struct vm_statistics *out)
             out->event[s] += vm_get(&vm_stat_cpu[cpu][s]);
         }
     }
+    /* Each fault is counted once, by its case. */
+    for (unsigned s = VM_STAT_FAULT_ZERO; s < VM_STAT_FAULT_ERRORS; s++) {
+        out->event[VM_STAT_FAULTS] += out->event[s];
+    }
     out->pages_free = vm_page_kind_count(VM_PAGE_FREE);
     out->pages_object = vm_page_kind_count(VM_PAGE_OBJECT);
     out->pages_table = vm_page_kind_count(VM_PAGE_TABLE);

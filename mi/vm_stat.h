@@ -13,7 +13,7 @@
 #include "vm_kern.h"
 
 enum vm_stat {
-    VM_STAT_FAULTS,             /* vm_fault() that returned 0 */
+    VM_STAT_FAULTS,             /* vm_fault() that returned 0: a sum */
     VM_STAT_FAULT_ZERO,         /* ... by case: end of chain, zero-fill */
     VM_STAT_FAULT_SOFT,         /* resident, mapped as it is */
     VM_STAT_FAULT_COPY,         /* copied up from a backing object */

@@ -275,7 +275,9 @@ inline reap_scan()
 #endif
 	atomic {
 		c = 0;
+#ifndef M_CHILDREN_AT_ONCE
 		x = (kind[i] == MID -> slot[i] : 0);
+#endif
 		slot[i] = 0;
 		free_table(i);
 		i = 0;

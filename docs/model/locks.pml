@@ -6,7 +6,9 @@
  * page_protect (pv lock, object locks).  The object locks and the map mutex
  * are taken with interrupts open.
  */
-bit map_mtx, objF, objB, leaf, pv;
+bit map_mtx, objF, objB;		/* chain F over B, page 0 in it */
+bit objC;			/* another object, page 1 in it, same leaf */
+bit leaf, pv[2];
 bit req[2];			/* a shootdown request for this CPU */
 
 inline serve()
@@ -46,22 +48,22 @@ inline shootdown()
 	od
 }
 
-inline page_protect()
+inline page_protect(pg)
 {
-	spin_lock(pv);
+	spin_lock(pv[pg]);
 #ifdef M_LEAF_UNDER_PV
 	spin_lock(leaf);
 	leaf = 0;
 #endif
 	shootdown();
-	pv = 0
+	pv[pg] = 0
 }
 
-inline enter(bbm)
+inline enter(pg, bbm)
 {
 	spin_lock(leaf);
-	spin_lock(pv);
-	pv = 0;
+	spin_lock(pv[pg]);
+	pv[pg] = 0;
 	if
 	:: bbm -> shootdown()
 	:: else
@@ -88,12 +90,12 @@ proctype cpu(byte c)
 			mutex_lock(objB);
 #endif
 			if
-			:: true -> page_protect()
+			:: true -> page_protect(0)
 			:: true
 			fi;
 			if
-			:: true -> enter(true)
-			:: true -> enter(false)
+			:: true -> enter(0, true)
+			:: true -> enter(0, false)
 			fi;
 #ifdef M_MAP_UNDER_OBJECT
 			mutex_lock(map_mtx);
@@ -101,6 +103,17 @@ proctype cpu(byte c)
 #endif
 			objB = 0;
 			objF = 0
+		:: true ->		/* a fault on the other object */
+			mutex_lock(objC);
+			if
+			:: true -> enter(1, true)
+			:: true -> enter(1, false)
+			fi;
+			objC = 0
+		:: true ->		/* pageout of the other object's page */
+			mutex_lock(objC);
+			page_protect(1);
+			objC = 0
 		:: true ->		/* fork: revoke, then object reference */
 			mutex_lock(map_mtx);
 			spin_lock(leaf);
@@ -111,7 +124,7 @@ proctype cpu(byte c)
 			map_mtx = 0
 		:: true ->		/* pageout */
 			mutex_lock(objB);
-			page_protect();
+			page_protect(0);
 			objB = 0
 		:: true -> shootdown()	/* discard */
 		fi

@@ -72,7 +72,10 @@ pmap_make(struct vm_seq *seq, bool kernel, struct pmap **out)
     }
     KASSERT(vm_get(&pm->state) == PMAP_DEAD && vm_get(&pm->active) == 0);
     pm->seq = seq;
-    pm->kernel = kernel;
+    /* Strangers may look: written in the first life of the kernel's only. */
+    if (kernel) {
+        pm->kernel = true;
+    }
     pm->format = (uint8_t)vm_get(&pmap_default_format);
     vm_set(&pm->holds, 0);
     vm_set(&pm->cached, 0);
@@ -186,37 +189,54 @@ pmap_set_default_format(unsigned format)
 /* ---- entering --------------------------------------------------------- */
 
 /*
- * Before rights beyond READ are granted to an object's page: a grant to
- * write makes it modified (the caller has said so), and what is written
- * may be code one day; a grant to execute needs caches in step.
+ * What is written may be code one day, what is executed needs caches in
+ * step with it.  page: NULL for a frame of no object.
  */
 static void
-enter_rights(struct vm_page *page, paddr_t pa, vm_prot_t prot)
+enter_icache(struct vm_page *page, paddr_t pa, vm_prot_t prot)
 {
-    bool managed = pv_managed(page);
-
-    if (managed && (prot & VM_PROT_WRITE) != 0) {
-        KASSERT((vm_page_flags(page) & VM_PG_MODIFIED) != 0);
-    }
-    if ((prot & VM_PROT_EXEC) != 0 &&
-        (!managed || (vm_page_flags(page) & VM_PG_ICACHE) == 0)) {
+    if ((prot & VM_PROT_EXEC) != 0 && (page == NULL ||
+            (vm_page_flags(page) & VM_PG_ICACHE) == 0)) {
         pmap_md_icache_sync(pa, VM_PAGE_SIZE);
-        if (managed) {
-            vm_page_set(page, VM_PG_ICACHE);
-        }
     }
-    if (managed && (prot & VM_PROT_WRITE) != 0 &&
-        (vm_page_flags(page) & VM_PG_ICACHE) != 0) {
+    if (page != NULL && (prot & VM_PROT_WRITE) != 0) {
         vm_page_clear(page, VM_PG_ICACHE);
+    } else if (page != NULL) {
+        vm_page_set(page, VM_PG_ICACHE);
     }
+}
+
+/*
+ * Before rights beyond READ are granted: a grant to write is a promise
+ * that the page is marked modified (asserted).  True: enter_icache() has
+ * something to do.
+ */
+static inline bool
+enter_rights(struct vm_page *page, vm_prot_t prot)
+{
+    uint32_t flags = page == NULL ? 0 : vm_page_flags(page);
+
+    KASSERT(page == NULL || (prot & VM_PROT_WRITE) == 0 ||
+        (flags & VM_PG_MODIFIED) != 0);
+    if ((flags & VM_PG_ICACHE) != 0) {
+        return (prot & VM_PROT_WRITE) != 0;
+    }
+    return (prot & VM_PROT_EXEC) != 0;
+}
+
+/* Out of the way of the hot path, which needs no stack frame. */
+static __attribute__((noinline)) int
+enter_code(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
+    unsigned flags, vm_seq_t seq)
+{
+    enter_icache(pv_page(pa), pa, prot);
+    return pt_enter(pm, va, pa, prot, flags, seq);
 }
 
 int
 pmap_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
     unsigned flags, vm_seq_t seq)
 {
-    struct vm_page *page = vm_page_of(pa);
-
     KASSERT(vm_page_aligned(va | pa));
     KASSERT(pm->start <= va && va < pm->end);
     KASSERT((prot & VM_PROT_READ) != 0 && (prot & ~VM_PROT_ALL) == 0);
@@ -224,11 +244,11 @@ pmap_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
     if ((flags & PMAP_DEVICE) != 0) {
         prot &= ~VM_PROT_EXEC;
     }
-    if ((prot & (VM_PROT_WRITE | VM_PROT_EXEC)) != 0) {
-        enter_rights(page, pa, prot);
+    if ((prot & (VM_PROT_WRITE | VM_PROT_EXEC)) != 0 &&
+        enter_rights(pv_page(pa), prot)) {
+        return enter_code(pm, va, pa, prot, flags, seq);
     }
-    return pt_enter(pm, va, pa, prot, flags, seq,
-        pv_managed(page) ? page : NULL);
+    return pt_enter(pm, va, pa, prot, flags, seq);
 }
 
 void
@@ -242,8 +262,9 @@ pmap_prefill(struct pmap *pm, vaddr_t va, unsigned n,
         }
         KASSERT((prots[i] & VM_PROT_READ) != 0);
         KASSERT(pv_managed(pages[i]));
-        if ((prots[i] & (VM_PROT_WRITE | VM_PROT_EXEC)) != 0) {
-            enter_rights(pages[i], vm_page_pa(pages[i]), prots[i]);
+        if ((prots[i] & (VM_PROT_WRITE | VM_PROT_EXEC)) != 0 &&
+            enter_rights(pages[i], prots[i])) {
+            enter_icache(pages[i], vm_page_pa(pages[i]), prots[i]);
         }
     }
     (void)pt_prefill(pm, va, n, pages, prots, seq);

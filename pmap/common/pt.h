@@ -65,9 +65,9 @@ struct pmap {
     _Atomic uint64_t active;        /* (a) CPUs that have it loaded */
     _Atomic uint64_t cached;        /* (a) CPUs that may skip the flush */
     vaddr_t start, end;             /* (c) what it translates */
-    uint8_t page_shift;             /* (c) hardware page, for flushes */
+    _Atomic uint8_t page_shift;     /* (a) hardware page, for flushes */
     uint8_t format;                 /* (c) */
-    bool kernel;                    /* (c) */
+    bool kernel;                    /* (c) the same in every life */
     uint64_t store[PT_STORE_WORDS] __attribute__((aligned(16)));
 };
 
@@ -333,6 +333,15 @@ pv_managed(struct vm_page *page)
     return page != NULL && vm_get(&page->kind) == VM_PAGE_OBJECT;
 }
 
+/* The managed page at pa, NULL: no reverse map. */
+static inline struct vm_page *
+pv_page(paddr_t pa)
+{
+    struct vm_page *page = vm_page_of(pa);
+
+    return pv_managed(page) ? page : NULL;
+}
+
 /* ---- 3. what a store implements ------------------------------------- */
 
 /*
@@ -362,7 +371,7 @@ void pt_activate(struct pmap *pm, uint32_t asid, bool flush_asid);
  * pt_enter - the promise of pmap_enter().  Enters an epoch section; takes
  * what memory it needs first; then under its leaf lock
  *   1. !pmap_seq_same() -> VM_E_RETRY
- *   2. page != NULL: pv_insert(); its error, nothing changed
+ *   2. pv_page(pa) is not NULL: pv_insert(); its error, nothing changed
  *   3. nothing there: if pmap_revoking(), tlb_flush_pending() first
  *      another frame or memory type there: tlb_break_begin(), clear,
  *      tlb_break_flush(), tlb_break_end()
@@ -370,7 +379,7 @@ void pt_activate(struct pmap *pm, uint32_t asid, bool flush_asid);
  * and pmap_md_fence() where an older answer may be cached on this CPU.
  */
 int pt_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
-    unsigned flags, vm_seq_t seq, struct vm_page *page) VM_MUST_CHECK;
+    unsigned flags, vm_seq_t seq) VM_MUST_CHECK;
 
 /*
  * pt_prefill - the same, but only where nothing is, no memory is needed

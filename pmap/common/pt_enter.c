@@ -155,86 +155,107 @@ enter_any(const struct enter *e, struct pt_cpu *cpu)
     enter_fence(e, cpu);
 }
 
+/* The entry without its address. */
+static inline pte_t
+enter_attr(const struct pt_geo *g, vm_prot_t prot, unsigned flags)
+{
+    if (flags == 0) {
+        return g->leaf[prot];
+    }
+    return ((flags & PMAP_DEVICE) != 0 ? g->device[prot] : g->leaf[prot]) |
+        ((flags & PMAP_WIRED) != 0 ? g->wired : 0);
+}
+
 /* Leaf lock held, sequence compared, hint inserted. */
 static inline void
 enter_set(const struct enter *e, struct pt_cpu *cpu)
 {
+    struct enter slow;
+
     vm_point();
-    if (e->g->per_page > 1 || pte_load(e->slot) != 0 ||
-        pmap_revoking(e->pm)) {
-        enter_any(e, cpu);
-        return;
-    }
-    /* Release: the page's contents are there before it is mapped. */
-    __atomic_store_n(e->slot, enter_pte(e, 0), __ATOMIC_RELEASE);
-    pmap_md_publish();
-    if (PMAP_MD_CACHES_INVALID) {
-        enter_fence(e, cpu);
+    if (e->g->per_page == 1 && pte_load(e->slot) == 0 &&
+        !pmap_revoking(e->pm)) {
+        /* Release: the page's contents are there before it is mapped. */
+        __atomic_store_n(e->slot, enter_pte(e, 0), __ATOMIC_RELEASE);
+        pmap_md_publish();
+        if (PMAP_MD_CACHES_INVALID) {
+            enter_fence(e, cpu);
+        }
+    } else {
+        /* A copy, so that the hot path keeps *e in registers. */
+        slow = *e;
+        enter_any(&slow, cpu);
     }
 }
 
+/* Inside an epoch section; leaf != 0. */
 static inline int
-enter_locked(const struct enter *e, vm_seq_t seq, struct vm_page *page,
-    struct pt_cpu *cpu)
+enter_leaf(struct pmap *pm, paddr_t leaf, const struct enter *e,
+    vm_seq_t seq, struct pt_cpu *cpu)
 {
-    if (!pmap_seq_same(e->pm, seq)) {
-        pt_event(cpu, EV_RETRY, 1);
-        return VM_E_RETRY;
-    }
-    if (page != NULL) {
-        int error = pv_insert(page, e->pm, e->va);
+    struct vm_page *table = pt_leaf_page(leaf);
+    struct vm_page *page = pv_page(e->pa);
+    int error = VM_OK;
 
-        if (error != VM_OK) {
-            return error;
-        }
+    vm_bit_lock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
+    if (!pmap_seq_same(pm, seq)) {
+        error = VM_E_RETRY;
+        pt_event(cpu, EV_RETRY, 1);
+    } else if (page != NULL) {
+        error = pv_insert(page, pm, e->va);
     }
-    enter_set(e, cpu);
-    pt_event(cpu, EV_ENTER, 1);
-    return VM_OK;
+    if (error == VM_OK) {
+        enter_set(e, cpu);
+        pt_event(cpu, EV_ENTER, 1);
+    }
+    vm_bit_unlock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
+    return error;
 }
 
-static int
-enter_try(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
-    unsigned flags, vm_seq_t seq, struct vm_page *page)
+/*
+ * No leaf table yet.  Memory may wait in limbo; outside the section, which
+ * is left and entered again, it can be had.
+ */
+static __attribute__((noinline)) paddr_t
+enter_grow(struct pmap *pm, vaddr_t va)
 {
-    struct pt_cpu *cpu = epoch_enter();
-    struct enter e = { .pm = pm, .va = va, .pa = pa, .prot = prot };
-    struct vm_page *table;
-    paddr_t leaf;
-    int error;
+    paddr_t leaf = pt_grow(pm, va);
+    uint64_t freed;
 
-    e.slot = pt_walk(pt_root(pm), va, &leaf);
-    if (e.slot == NULL) {
-        e.slot = pt_grow(pm, va, &leaf);
-        if (e.slot == NULL) {
-            epoch_exit(cpu);
-            return VM_E_NOMEM;
-        }
+    if (leaf == 0) {
+        epoch_exit(&pt_cpu[kern_cpu()]);
+        freed = limbo_reap(false);
+        (void)epoch_enter();
+        leaf = freed == 0 ? 0 : pt_grow(pm, va);
     }
-    e.g = pt_root_geo(pt_root(pm));
-    e.attr = (flags & PMAP_DEVICE) != 0 ? e.g->device[prot] :
-        e.g->leaf[prot];
-    if ((flags & PMAP_WIRED) != 0) {
-        e.attr |= e.g->wired;
-    }
-    table = vm_page_of(leaf);
-    vm_bit_lock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
-    error = enter_locked(&e, seq, page, cpu);
-    vm_bit_unlock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
-    epoch_exit(cpu);
-    return error;
+    return leaf;
 }
 
 int
 pt_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
-    unsigned flags, vm_seq_t seq, struct vm_page *page)
+    unsigned flags, vm_seq_t seq)
 {
-    int error = enter_try(pm, va, pa, prot, flags, seq, page);
+    struct pt_cpu *cpu = epoch_enter();
+    uint64_t root = pt_root(pm);
+    paddr_t leaf = pt_leaf(root, va);
+    int error = VM_E_NOMEM;
 
-    /* Memory may wait in limbo; outside the section it can be had. */
-    if (error == VM_E_NOMEM && limbo_reap(false) != 0) {
-        error = enter_try(pm, va, pa, prot, flags, seq, page);
+    if (leaf == 0) {
+        leaf = enter_grow(pm, va);
+        cpu = &pt_cpu[kern_cpu()];
+        root = pt_root(pm);
     }
+    if (leaf != 0) {
+        const struct pt_geo *g = pt_root_geo(root);
+        const struct enter e = {
+            .pm = pm, .g = g, .slot = pt_slot(g, leaf, 0, va),
+            .va = va, .pa = pa, .prot = prot,
+            .attr = enter_attr(g, prot, flags)
+        };
+
+        error = enter_leaf(pm, leaf, &e, seq, cpu);
+    }
+    epoch_exit(cpu);
     return error;
 }
 
@@ -295,14 +316,14 @@ pt_prefill(struct pmap *pm, vaddr_t va, unsigned n,
     struct pt_cpu *cpu = epoch_enter();
     uint64_t root = pt_root(pm);
     struct enter e = { .pm = pm, .va = va };
+    paddr_t leaf = pt_leaf(root, va);
     unsigned done = 0;
-    paddr_t leaf;
 
-    e.slot = pt_walk(root, va, &leaf);
-    if (e.slot != NULL) {
-        struct vm_page *table = vm_page_of(leaf);
+    if (leaf != 0) {
+        struct vm_page *table = pt_leaf_page(leaf);
 
         e.g = pt_root_geo(root);
+        e.slot = pt_slot(e.g, leaf, 0, va);
         vm_bit_lock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
         if (pmap_seq_same(pm, seq)) {
             done = prefill_locked(&e, n, pages, prots);

@@ -54,8 +54,8 @@ geo_make(struct pt_geo *g, const struct pt_format *f, bool kernel)
     g->f = f;
     g->levels = f->levels;
     for (int i = 0; i <= top; i++) {
-        g->shift[i] = (uint8_t)pt_shift(f, i);
-        g->mask[i] = (uint16_t)((1u << f->bits[i]) - 1);
+        g->shift[i] = pt_shift(f, i);
+        g->mask[i] = (1u << f->bits[i]) - 1;
     }
     g->root_shift = (uint8_t)(g->shift[top] +
         (f->bits[top] > 6 ? f->bits[top] - 6 : 0));
@@ -138,6 +138,7 @@ table_alloc(const struct pt_geo *g, int level)
     struct vm_page *p = vm_page_alloc(VM_PAGE_TABLE, VM_ALLOC_KERNEL);
 
     if (p != NULL) {
+        KASSERT(vm_page_pa(p) != 0);
         memset(vm_page_data(p), 0, g->hw_page);
         pt_frame(p)->level = (uint32_t)level;
         pt_frame(p)->geo = (uint32_t)(g - pt_geo);
@@ -384,8 +385,8 @@ root_grow(struct pmap *pm, bool va_used, vaddr_t va)
     return word;
 }
 
-pte_t *
-pt_grow(struct pmap *pm, vaddr_t va, paddr_t *leaf)
+paddr_t
+pt_grow(struct pmap *pm, vaddr_t va)
 {
     uint64_t root = pt_root(pm);
     const struct pt_geo *g;
@@ -394,7 +395,7 @@ pt_grow(struct pmap *pm, vaddr_t va, paddr_t *leaf)
     if (root == 0) {
         root = root_grow(pm, true, va);
         if (root == 0) {
-            return NULL;
+            return 0;
         }
     }
     g = pt_root_geo(root);
@@ -406,13 +407,12 @@ pt_grow(struct pmap *pm, vaddr_t va, paddr_t *leaf)
         if (pte == 0) {
             pte = grow_entry(pt_radix(pm), g, va, level, slot);
             if (pte == 0) {
-                return NULL;
+                return 0;
             }
         }
         table = pt_child(g, pte, level);
     }
-    *leaf = table;
-    return pt_slot(g, table, 0, va);
+    return table;
 }
 
 /* ---- making, loading, dropping a pmap --------------------------------- */

@@ -26,15 +26,15 @@
 struct pt_geo {
     const struct pt_format *f;
     uint8_t levels;
-    uint8_t shift[PT_MAX_LEVELS];
-    uint16_t mask[PT_MAX_LEVELS];
+    uint32_t shift[PT_MAX_LEVELS];
+    uint32_t mask[PT_MAX_LEVELS];
     uint8_t root_shift;             /* va >> this & 63: bit of root_used */
     uint16_t per_page;              /* hardware pages in an MI page */
     vsize_t hw_page;
     pte_t leaf[VM_PROT_ALL + 1];    /* attributes for each prot, address 0 */
     pte_t device[VM_PROT_ALL + 1];
     pte_t wired;                    /* to be ored (kernel) */
-};
+} __attribute__((aligned(256)));    /* indexed by a shift */
 
 #define PT_GEO_KERNEL   PTE_FORMATS
 #define PT_ROOT_GEO     0xfu
@@ -68,9 +68,19 @@ pt_f(const struct pt_geo *g)
     return PTE_FORMATS == 1 ? &pte_formats[0] : g->f;
 }
 
+/* With only one format these are constants, and walks are unrolled. */
+static inline int
+pt_top(const struct pt_geo *g)
+{
+    return pt_f(g)->levels - 1;
+}
+
 static inline unsigned
 pt_geo_index(const struct pt_geo *g, int level, vaddr_t va)
 {
+    if (PTE_FORMATS == 1) {
+        return pt_index(pt_f(g), level, va);
+    }
     return (unsigned)(va >> g->shift[level]) & g->mask[level];
 }
 
@@ -115,28 +125,44 @@ pt_slot(const struct pt_geo *g, paddr_t table, int level, vaddr_t va)
 }
 
 /*
- * pt_walk - first entry of va's MI page, NULL if there is no leaf table.
- * Inside an epoch section.  va may be any address: a stale hint's.
+ * pt_leaf - the leaf table of va, 0 if there is none.  Inside an epoch
+ * section.  va may be any address: a stale hint's.  No table is frame 0.
  */
-static inline pte_t *
-pt_walk(uint64_t root, vaddr_t va, paddr_t *leaf)
+static inline paddr_t
+pt_leaf(uint64_t root, vaddr_t va)
 {
     const struct pt_geo *g = pt_root_geo(root);
     paddr_t table = pt_root_pa(root);
 
     if (root == 0) {
-        return NULL;
+        return 0;
     }
-    for (int level = g->levels - 1; level > 0; level--) {
+    for (int level = pt_top(g); level > 0; level--) {
         pte_t pte = pte_load(pt_slot(g, table, level, va));
 
         if (pte == 0) {
-            return NULL;
+            return 0;
         }
         table = pt_child(g, pte, level);
     }
-    *leaf = table;
-    return pt_slot(g, table, 0, va);
+    return table;
+}
+
+/* The first entry of va's MI page, NULL if there is no leaf table. */
+static inline pte_t *
+pt_walk(uint64_t root, vaddr_t va)
+{
+    paddr_t leaf = pt_leaf(root, va);
+
+    return leaf == 0 ? NULL : pt_slot(pt_root_geo(root), leaf, 0, va);
+}
+
+/* Core map entry of a leaf table: always one of ours. */
+static inline struct vm_page *
+pt_leaf_page(paddr_t leaf)
+{
+    KASSERT(vm_page_of(leaf) != NULL);
+    return &vm_page_array[(leaf >> vm_page_shift) - vm_page_first];
 }
 
 static inline uint64_t
@@ -146,9 +172,9 @@ pt_root(struct pmap *pm)
 }
 
 /*
- * pt_grow - the leaf entry of va, made if it is not there; NULL: no memory,
+ * pt_grow - the leaf table of va, made if it is not there; 0: no memory,
  * nothing changed.  Inside an epoch section, no lock held.
  */
-pte_t *pt_grow(struct pmap *pm, vaddr_t va, paddr_t *leaf);
+paddr_t pt_grow(struct pmap *pm, vaddr_t va);
 
 #endif

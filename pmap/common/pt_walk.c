@@ -51,11 +51,10 @@ edit_entry(const struct edit *e, pte_t *slot)
 static void
 edit_leaf(const struct edit *e, paddr_t leaf, vaddr_t start, vaddr_t end)
 {
-    struct vm_page *table = vm_page_of(leaf);
+    struct vm_page *table = pt_leaf_page(leaf);
     vaddr_t run = end;          /* start of what was changed, end: none */
     pte_t *slot = pt_slot(e->g, leaf, 0, start);
 
-    KASSERT(table != NULL);
     vm_bit_lock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
     for (vaddr_t va = start; va < end; va += e->g->hw_page, slot++) {
         if (edit_entry(e, slot)) {
@@ -182,10 +181,8 @@ pt_restrict_one(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t keep,
     uint64_t root = pt_root(pm);
     struct edit e = { .pm = pm, .b = b, .keep = keep };
     unsigned done = 0;
-    pte_t *slot;
-    paddr_t leaf;
+    pte_t *slot = pt_walk(root, va);
 
-    slot = pt_walk(root, va, &leaf);
     if (slot == NULL) {
         return PT_LESS;
     }
@@ -220,10 +217,8 @@ pt_age_one(struct pmap *pm, vaddr_t va, paddr_t pa)
     uint64_t root = pt_root(pm);
     const struct pt_geo *g = pt_root_geo(root);
     bool used = false;
-    pte_t *slot;
-    paddr_t leaf;
+    pte_t *slot = pt_walk(root, va);
 
-    slot = pt_walk(root, va, &leaf);
     if (slot == NULL) {
         return false;
     }
@@ -247,8 +242,7 @@ pt_maps_one(struct pmap *pm, vaddr_t va, paddr_t pa)
 {
     uint64_t root = pt_root(pm);
     const struct pt_geo *g = pt_root_geo(root);
-    paddr_t leaf;
-    pte_t *slot = pt_walk(root, va, &leaf);
+    pte_t *slot = pt_walk(root, va);
 
     for (unsigned i = 0; slot != NULL && i < g->per_page; i++) {
         pte_t pte = pte_load(&slot[i]);
@@ -267,8 +261,7 @@ pt_extract(struct pmap *pm, vaddr_t va, paddr_t *pa, vm_prot_t *prot)
 {
     struct pt_cpu *cpu = epoch_enter();
     uint64_t root = pt_root(pm);
-    paddr_t leaf;
-    pte_t *slot = pt_walk(root, va, &leaf);
+    pte_t *slot = pt_walk(root, va);
     pte_t pte = slot == NULL ? 0 : pte_load(slot);
 
     epoch_exit(cpu);

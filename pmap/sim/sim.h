@@ -53,13 +53,15 @@ struct sim_config {
                                  * although part of it is cached; 0 never */
     unsigned negative;          /* percent of failed walks that are cached,
                                  * where they may be */
+    unsigned latency;           /* fibers: steps, at most, until a flush
+                                 * reaches the next CPU */
     bool software_accessed;     /* the hardware does not set the mark */
     bool lax;                   /* a revoked entry that is still in the TLB
                                  * is a violation only when it is used */
     uint64_t formats;           /* a bit each; 0: all */
 };
 
-/* asid_bits 4, speculate 24, evict 0, forget_walk 4, negative 60 ... */
+/* What a machine does if nobody says otherwise. */
 extern const struct sim_config sim_default;
 
 /*

@@ -266,7 +266,7 @@ sim_speculate(void)
         c = &sim_cpus[sim_pick(me, 4)];
     }
     va = c->recent[sim_pick(me, SIM_RECENT)];
-    if (sim_pick(me, 2) == 0) {
+    if (va != 0 && sim_pick(me, 2) == 0) {
         va += (sim_pick(me, 9) << 12) - (4 << 12);
     }
     sim_unlock(me);

@@ -326,8 +326,7 @@ mark_dead(struct sim_cpu *c)
 
 /*
  * A frame that goes from one use to another is FREE at some allocation in
- * between.  Among threads only this CPU's caches are looked at, and now and
- * then.
+ * between.  Among threads only this CPU's caches are looked at.
  */
 void
 sim_check_alloc(void)
@@ -336,9 +335,7 @@ sim_check_alloc(void)
 
     if (!host_in_fibers) {
         sim_lock(me);
-        if (sim_pick(me, 4) == 0) {
-            mark_dead(me);
-        }
+        mark_dead(me);
         sim_unlock(me);
         return;
     }

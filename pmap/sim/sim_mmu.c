@@ -13,7 +13,8 @@ const struct sim_config sim_default = {
     .speculate = 24,
     .evict = 0,
     .forget_walk = 4,
-    .negative = 60
+    .negative = 60,
+    .latency = 40
 };
 
 struct sim_config sim_config;
@@ -118,13 +119,13 @@ static bool
 canonical(const struct pt_format *f, vaddr_t va)
 {
     unsigned bits = pt_shift(f, f->levels);
-    uint64_t high;
 
-    /* Each half has a table of its own, or both share one and its bits. */
-    high = va >> (f->shared_root ? bits - 1 : bits);
-    return sim_is_kernel_va(va) ?
-        high == UINT64_MAX >> (f->shared_root ? bits - 1 : bits) :
-        high == 0;
+    /* What the boot layer has outside of its window is not simulated. */
+    if (sim_is_kernel_va(va)) {
+        return f->kernel_start <= va && va < f->kernel_end;
+    }
+    /* The lower half has a table of its own, or half of one. */
+    return va >> (f->shared_root ? bits - 1 : bits) == 0;
 }
 
 bool
@@ -196,6 +197,9 @@ pmap_md_flush(const struct pt_flush *f, struct pt_cpuset cpus)
             continue;
         }
         vm_point();
+        if (host_in_fibers && sim_config.latency != 0) {
+            host_sleep_steps(sim_pick(me, sim_config.latency));
+        }
         sim_lock(c);
         sim_tlb_flush(c, f);
         c->stats.flushed_cpus++;
@@ -217,7 +221,7 @@ pmap_md_activate(const struct pt_format *f, paddr_t root, uint32_t asid,
         sim_violation(SIM_CALL, c, 0, "ASID %u of %u bits", asid,
             sim_config.asid_bits);
     }
-    if (root != 0 && asid == PT_ASID_KERNEL) {
+    if (root != 0 && root != sim_kernel.root && asid == PT_ASID_KERNEL) {
         sim_violation(SIM_CALL, c, 0, "user root with the kernel's ASID");
     }
     if (root != 0) {

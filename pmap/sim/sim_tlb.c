@@ -77,7 +77,7 @@ sim_tlb_fill(struct sim_cpu *c, const struct sim_entry *e)
 struct sim_partial *
 sim_partial_choose(struct sim_cpu *c, const struct sim_space *s, vaddr_t va)
 {
-    struct sim_partial *match[SIM_PARTIAL];
+    struct sim_partial *match[SIM_PARTIAL], *deepest = NULL;
     unsigned n = 0;
 
     for (unsigned i = 0; i < SIM_PARTIAL; i++) {
@@ -85,9 +85,13 @@ sim_partial_choose(struct sim_cpu *c, const struct sim_space *s, vaddr_t va)
 
         if (p->valid && p->asid == s->asid && va - p->va < p->size) {
             match[n++] = p;
+            if (deepest == NULL || p->level < deepest->level) {
+                deepest = p;
+            }
         }
     }
-    return n == 0 ? NULL : match[sim_pick(c, n)];
+    /* Mostly the one that skips most. */
+    return n < 2 || !sim_chance(c, 4) ? deepest : match[sim_pick(c, n)];
 }
 
 void

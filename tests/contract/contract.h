@@ -47,8 +47,11 @@ _Noreturn void contract_failed(const char *file, int line,
 struct contract_law {
     const char *name;           /* law3/remove */
     void (*fn)(void);
-    bool few_asids;             /* wants a machine with very few ASIDs */
+    unsigned wants;             /* LAW_* */
 };
+#define LAW_FEW_ASIDS   1u      /* a machine with very few */
+#define LAW_KEEPS       2u      /* the first time, the kernel keeps tables */
+
 /* Ends with a NULL name. */
 extern const struct contract_law contract_laws[];
 

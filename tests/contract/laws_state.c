@@ -276,6 +276,11 @@ law6_wired(void)
     vm_page_zero(p);
     pmap_bounds(pmap_kernel(), &kva, &kend);
     kva += 16 * VM_PAGE_SIZE;
+    /* As a CPU does when it starts. */
+    for (unsigned cpu = contract_cpus(); cpu-- > 0;) {
+        contract_on(cpu);
+        space_leave();
+    }
     EXPECT(pmap_enter(pmap_kernel(), kva, vm_page_pa(p),
         VM_PROT_READ | VM_PROT_WRITE, PMAP_WIRED, 0) == VM_OK);
     space_create(&s);

@@ -152,13 +152,13 @@ host_memory(unsigned page_shift, uint64_t npages)
         held[i] = (struct vm_held){ { 0 } };
     }
     host_fail_after(0);
+    if (host_hooks.boot != NULL) {
+        host_hooks.boot();
+    }
     vm_page_shift = page_shift;
     vm_page_bootstrap(frames, HOST_RAM_BASE, npages);
     vm_zone_bootstrap();
     vm_page_release(HOST_RAM_BASE, npages);
-    if (host_hooks.boot != NULL) {
-        host_hooks.boot();
-    }
 }
 
 void

@@ -89,7 +89,7 @@ uint64_t host_trace(void);
 /* What other parts of a test program want to be told. */
 struct host_hooks {
     void (*seed)(void);                 /* after host_seed() */
-    void (*boot)(void);                 /* end of host_memory() */
+    void (*boot)(void);                 /* host_memory(), old RAM is gone */
     void (*point)(void);                /* each kern_test_point() */
     void (*alloc)(void);                /* each kern_test_fail() */
     void (*memory_low)(void);           /* kern_memory_low() */

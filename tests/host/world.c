@@ -25,6 +25,8 @@ static struct cpu {
     _Atomic uint64_t faults;
 } cpus[VM_MAX_CPUS];
 
+static void learn_formats(void);
+
 static struct vm_map *_Atomic maps[MAPS];
 static uint64_t choices;
 
@@ -100,6 +102,7 @@ world_boot(const struct world_config *c)
     }
     world.config = *c;
     c = &world.config;
+    learn_formats();
     shift = pmap_format_page_shift(c->format);
     world.config.page_shift = c->page_shift > shift ? c->page_shift : shift;
     world.config.cpus = c->cpus != 0 ? c->cpus : 4;
@@ -121,6 +124,12 @@ world_boot(const struct world_config *c)
     WORLD_OK(pmap_set_default_format(c->format));
     world_files_begin(host_derive(77), c->swap);
     world.up = true;
+    world_rebase();
+}
+
+void
+world_rebase(void)
+{
     count_kinds(world.kinds);
     world.objects = vm_object_count();
 }
@@ -199,11 +208,38 @@ world_check(void)
     sim_check_quiet();
 }
 
+/*
+ * The formats are known once a machine has been booted: boot a small one,
+ * perhaps before main(), when host.c has not made its CPUs yet.
+ */
+static void
+learn_formats(void)
+{
+    static struct vm_held held;
+
+    if (pmap_format_count() > 0) {
+        return;
+    }
+    if (host_cpus[0].held == NULL) {
+        host_cpus[0].held = &held;
+    }
+    host_memory(16, 256);
+    WORLD_OK(vm_init());
+    host_memory_end();
+}
+
+unsigned
+world_formats(void)
+{
+    learn_formats();
+    return pmap_format_count();
+}
+
 void
 world_each(void (*fn)(unsigned format, unsigned shift, void *arg),
     void *arg)
 {
-    for (unsigned f = 0; f < pmap_format_count(); f++) {
+    for (unsigned f = 0; f < world_formats(); f++) {
         for (unsigned shift = 12; shift <= 16; shift += 2) {
             if (shift >= pmap_format_page_shift(f)) {
                 fn(f, shift, arg);

@@ -41,6 +41,8 @@ void world_boot(const struct world_config *c);
  * kind, and objects, there as after boot?  Fails the test if not.
  */
 void world_end(void);
+/* Count what is there now as there after boot. */
+void world_rebase(void);
 /* Everything must be consistent now; nobody else is inside the core. */
 void world_check(void);
 /* A seeded choice in [0, n). */
@@ -64,6 +66,7 @@ const char *world_error_name(int error);
  * Formats of this machine and MI page shifts for them: calls fn for each
  * pair, that is for shifts 12, 14, 16 from the smallest of the format on.
  */
+unsigned world_formats(void);
 void world_each(void (*fn)(unsigned format, unsigned shift, void *arg),
     void *arg);
 

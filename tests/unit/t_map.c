@@ -457,6 +457,7 @@ static void
 random_history(unsigned count, bool failures)
 {
     struct step s = { 0 };
+    struct vm_statistics stat;
 
     boot(12, 4096);
     memset(model, 0, sizeof(model));
@@ -492,6 +493,8 @@ random_history(unsigned count, bool failures)
     (void)vm_map_simplify(s.map);
     model_compare(s.map, model);
     vm_map_unref(s.map);
+    vm_statistics(&stat);
+    CHECK_EQ(stat.pages_wired, 0);
     vm_object_unref(s.object, NULL);
     CHECK_EQ(vm_object_count(), 0);
     CHECK_EQ(vm_page_kind_count(VM_PAGE_OBJECT), 0);
@@ -729,6 +732,11 @@ rich_map(struct vm_object *object)
         CHECK_EQ(vm_map_write(map, va_of(i), &word, sizeof(word)), VM_OK);
     }
     CHECK_EQ(vm_map_wire(map, va_of(4), 2 * VM_PAGE_SIZE), VM_OK);
+    /* Untouched. */
+    addr = va_of(33);
+    CHECK_EQ(vm_map_allocate(map, &addr, 2 * VM_PAGE_SIZE, false), VM_OK);
+    a.addr = va_of(36);
+    CHECK_EQ(vm_map_enter(map, &a, &addr), VM_OK);
     return map;
 }
 
@@ -770,8 +778,8 @@ rich_op(struct vm_map *map, unsigned op)
             vm_map_unref(child);
         }
         return error;
-    case 11: return vm_map_prepare(map, va_of(1), true);
-    case 12: return vm_map_prepare(map, va_of(26), true);
+    case 11: return vm_map_prepare(map, va_of(33), true);
+    case 12: return vm_map_prepare(map, va_of(37), true);
     case 13: return vm_map_copy(map, va_of(2), 5 * VM_PAGE_SIZE, map,
         va_of(17));
     case 14: return vm_map_copy(map, va_of(20), 4 * VM_PAGE_SIZE, map,
