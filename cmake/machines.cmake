@@ -49,8 +49,10 @@ function(pal_machine machine flavour)
     set(pmap ${PAL_PMAP})
     set(sim ${PAL_SIM})
     if(machine IN_LIST PAL_TOYS)
-        list(FILTER pmap EXCLUDE REGEX "/pt_radix\\.c$")
-        list(APPEND sim ${_root}/pmap/sim/toy_${machine}.c)
+        # The radix store, pt_*.c, gives way to the toy's.
+        list(FILTER pmap EXCLUDE REGEX "/pt_[^/]*\\.c$")
+        list(APPEND sim ${_root}/pmap/sim/toy_${machine}.c
+            ${_root}/pmap/sim/toy/toy_store.c)
     endif()
     pal_includes(includes ${machine})
 

@@ -201,6 +201,11 @@ vm_fault_try(struct vm_fault *f)
     error = vm_fault_page(f);
     if (error == VM_OK) {
         error = vm_fault_finish(f);
+        if (error != VM_OK) {
+            vm_fault_undo(f);
+        } else if (f->collapse) {
+            vm_object_collapse(f->top);
+        }
         vm_fault_unlock_objects(f);
     }
     return error;

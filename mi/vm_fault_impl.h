@@ -26,6 +26,8 @@ struct vm_fault {
     bool map_locked;
     bool progress;              /* slept or prepared: not a lost race */
     bool resident;              /* nothing had to be made or fetched */
+    bool copied;                /* page is a copy just made, unmapped yet */
+    bool collapse;              /* the chain may be shortened after */
     vm_prot_t missing;          /* rights to demand of a pager's lock */
     struct vm_lookup look;
     struct vm_object *top;      /* locked, from validation to the end */
@@ -47,6 +49,12 @@ struct vm_fault {
  * => Fails: VM_E_RETRY (look again), VM_E_NOMEM, VM_E_PAGER, VM_E_INTR
  */
 int vm_fault_page(struct vm_fault *f) VM_MUST_CHECK;
+
+/*
+ * vm_fault_undo - the page could not be entered: as if it had not been
+ * copied up.  Nobody has seen the copy, since top is still locked.
+ */
+void vm_fault_undo(struct vm_fault *f);
 
 /* Drop the objects' locks; and the map's. */
 void vm_fault_unlock_objects(struct vm_fault *f);

@@ -239,7 +239,6 @@ vm_fault_copy_up(struct vm_fault *f)
 {
     struct vm_object *back = f->obj;
     struct vm_page *old = f->page, *new;
-    bool collapse;
 
     if (vm_fault_can_move(f) &&
         vm_object_move_page(back, f->obj_pgno, f->top, f->pgno)) {
@@ -256,21 +255,21 @@ vm_fault_copy_up(struct vm_fault *f)
         /*
          * Law 4: who else maps the old page through top must lose it
          * before the new one can be written.  If this entry is all that
-         * leads to top, pmap_enter() breaks that one mapping itself.
+         * leads to top, pmap_enter() breaks that one mapping itself; if it
+         * fails, vm_fault_undo() takes the copy back, or else the old page
+         * would stay mapped here while top already has a newer one.
          */
         if (f->top->ref_count > 1 || f->action != VM_FAULT_ENTER) {
             pmap_page_protect(old, VM_PROT_NONE, NULL);
         }
         f->page = new;
+        f->copied = true;
     }
-    collapse = back == f->top->shadow && (back->ref_count == 1 ||
+    f->collapse = back == f->top->shadow && (back->ref_count == 1 ||
         back->pages.count <= f->top->pages.count);
     vm_object_unlock(back);
     f->obj = f->top;
     f->obj_pgno = f->pgno;
-    if (collapse) {
-        vm_object_collapse(f->top);
-    }
     return VM_OK;
 }
 
@@ -298,12 +297,25 @@ vm_fault_find(struct vm_fault *f)
     return slot;
 }
 
+void
+vm_fault_undo(struct vm_fault *f)
+{
+    if (f->copied) {
+        vm_object_free_page(f->top, f->page);
+        f->copied = false;
+    }
+}
+
 static int
 vm_fault_push(struct vm_fault *f)
 {
     int error = vm_object_push(f->top, f->pgno, f->page);
 
-    return error == VM_OK ? VM_OK : vm_fault_fail(f, error);
+    if (error != VM_OK) {
+        vm_fault_undo(f);
+        return vm_fault_fail(f, error);
+    }
+    return VM_OK;
 }
 
 int
@@ -315,6 +327,8 @@ vm_fault_page(struct vm_fault *f)
     int error = VM_OK;
 
     f->resident = false;
+    f->copied = false;
+    f->collapse = false;
     if (vm_slot_is_swap(slot)) {
         return vm_fault_ask_swap(f);
     }

@@ -80,8 +80,7 @@ copy_begin(struct vm_map_entry *e, bool strict, struct vm_map_entry *c)
     }
     vm_set(&c->pgno, vm_get(&e->pgno));
     vm_set(&c->attr, (attr & VM_ATTR_POLICY) | VM_ATTR_NEEDS_COPY);
-    if (shared && (!needs_copy ||
-        (strict && (flags & VM_OBJ_SNAPSHOT) == 0))) {
+    if (shared && (!needs_copy || strict)) {
         error = vm_object_snapshot(object, &snapshot);
         if (error == VM_OK) {
             vm_set(&c->object, snapshot);
@@ -107,17 +106,33 @@ copy_wants_pages(struct vm_map_entry *e, struct vm_map_entry *c)
     return vm_get(&c->object) == NULL && vm_get(&e->object) != NULL;
 }
 
+/*
+ * The entry of map that c is a copy of, where e is that of the copy before
+ * c (NULL for the first).
+ */
+static struct vm_map_entry *
+copy_source(struct vm_map *map, struct vm_map_entry *e,
+    struct vm_map_entry *c, vaddr_t delta)
+{
+    if (e == NULL) {
+        return vm_map_tree_find(map, vm_get(&c->start) + delta);
+    }
+    do {
+        e = e->next;
+    } while (vm_get(&e->end) <= vm_get(&c->start) + delta);
+    return e;
+}
+
 static void
 copy_revoke(struct vm_map *map, struct vm_map_entry *list, vaddr_t delta,
     bool mark)
 {
+    struct vm_map_entry *e = NULL;
     struct pmap_batch batch;
 
     pmap_batch_begin(&batch);
     for (struct vm_map_entry *c = list; c != NULL; c = c->next) {
-        struct vm_map_entry *e = vm_map_tree_find(map,
-            vm_get(&c->start) + delta);
-
+        e = copy_source(map, e, c, delta);
         if ((vm_get(&e->attr) & VM_PROT_WRITE) != 0 &&
             ((mark && copy_wants_mark(e, c)) || copy_wants_pages(e, c))) {
             pmap_protect(map->pmap, vm_get(&e->start), vm_get(&e->end),
@@ -130,12 +145,13 @@ copy_revoke(struct vm_map *map, struct vm_map_entry *list, vaddr_t delta,
 static int
 copy_wired(struct vm_map *map, struct vm_map_entry *list, vaddr_t delta)
 {
+    struct vm_map_entry *e = NULL;
+
     for (struct vm_map_entry *c = list; c != NULL; c = c->next) {
-        struct vm_map_entry *e = vm_map_tree_find(map,
-            vm_get(&c->start) + delta);
         struct vm_object *object;
         int error;
 
+        e = copy_source(map, e, c, delta);
         if (!copy_wants_pages(e, c)) {
             continue;
         }
@@ -158,6 +174,7 @@ static int
 copy_commit(struct vm_map *map, struct vm_map_entry *list, vaddr_t delta,
     bool mark)
 {
+    struct vm_map_entry *e = NULL;
     int error;
 
     vm_seq_begin(&map->seq);
@@ -165,9 +182,7 @@ copy_commit(struct vm_map *map, struct vm_map_entry *list, vaddr_t delta,
     error = copy_wired(map, list, delta);
     for (struct vm_map_entry *c = list; error == VM_OK && mark && c != NULL;
         c = c->next) {
-        struct vm_map_entry *e = vm_map_tree_find(map,
-            vm_get(&c->start) + delta);
-
+        e = copy_source(map, e, c, delta);
         if (copy_wants_mark(e, c)) {
             vm_set(&e->attr, vm_get(&e->attr) | VM_ATTR_NEEDS_COPY);
         }
@@ -220,7 +235,7 @@ fork_entry(struct vm_map *parent, struct vm_map *child,
         vm_map_entry_free(c);
         return error;
     }
-    vm_map_tree_insert(child, c);
+    vm_map_tree_append(child, c);
     return VM_OK;
 }
 
@@ -276,6 +291,7 @@ vm_map_fork(struct vm_map *parent, struct vm_map **child)
             !VM_MUTANT(PARENT_NEEDS_COPY));
     }
     vm_map_unlock(parent);
+    vm_map_tree_build(map);
     if (error != VM_OK) {
         vm_map_unref(map);
         return error;

@@ -2,7 +2,7 @@
 /*
  * vm_map_impl.h - what the files that work on address maps share:
  * vm_map.c, vm_map_tree.c, vm_map_ops.c, vm_map_wire.c, vm_map_copy.c and
- * vm_map_audit.c.  Nobody else includes it.
+ * vm_map_audit.c.  Nobody else includes it, but their tests.
  *
  * How an operation on a range is made, everywhere:
  *
@@ -80,6 +80,12 @@ vm_map_is_locked(struct vm_map *map)
 void vm_map_tree_insert(struct vm_map *map, struct vm_map_entry *e);
 void vm_map_tree_remove(struct vm_map *map, struct vm_map_entry *e);
 void vm_map_tree_moved(struct vm_map *map, struct vm_map_entry *e);
+/*
+ * For a map that nobody else can see: entries in order, without a tree, and
+ * then the tree of them all at once, in linear time.
+ */
+void vm_map_tree_append(struct vm_map *map, struct vm_map_entry *e);
+void vm_map_tree_build(struct vm_map *map);
 /* The lowest entry that ends above va, or NULL. */
 struct vm_map_entry *vm_map_tree_find(struct vm_map *map, vaddr_t va);
 /* The entry that holds va, without a lock; bounded; NULL is a guess. */

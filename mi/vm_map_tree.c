@@ -175,6 +175,54 @@ vm_map_tree_insert(struct vm_map *map, struct vm_map_entry *e)
     map->size += vm_get(&e->end) - start;
 }
 
+void
+vm_map_tree_append(struct vm_map *map, struct vm_map_entry *e)
+{
+    KASSERT(map->last == NULL ||
+        vm_get(&map->last->end) <= vm_get(&e->start));
+    e->prev = map->last;
+    e->next = NULL;
+    *(e->prev == NULL ? &map->first : &e->prev->next) = e;
+    map->last = e;
+    vm_set(&e->map, map);
+    map->entries++;
+    map->size += vm_get(&e->end) - vm_get(&e->start);
+}
+
+/* A balanced tree of the next n entries from *next on. */
+static struct vm_map_entry *
+tree_build(struct vm_map *map, struct vm_map_entry **next, uint64_t n)
+{
+    struct vm_map_entry *left, *right, *e;
+
+    if (n == 0) {
+        return NULL;
+    }
+    left = tree_build(map, next, n / 2);
+    e = *next;
+    *next = e->next;
+    right = tree_build(map, next, n - n / 2 - 1);
+    link_set(&e->left, left);
+    link_set(&e->right, right);
+    if (left != NULL) {
+        left->parent = e;
+    }
+    if (right != NULL) {
+        right->parent = e;
+    }
+    tree_update(map, e);
+    return e;
+}
+
+void
+vm_map_tree_build(struct vm_map *map)
+{
+    struct vm_map_entry *next = map->first;
+
+    /* The recursion is as deep as the tree is high. */
+    link_set(&map->root, tree_build(map, &next, map->entries));
+}
+
 /* e has two children: its successor takes its place. */
 static struct vm_map_entry *
 tree_remove_inner(struct vm_map *map, struct vm_map_entry *e)
@@ -251,15 +299,16 @@ struct vm_map_entry *
 vm_map_tree_walk(struct vm_map *map, vaddr_t va)
 {
     struct vm_map_entry *e = link_get(&map->root);
+    unsigned left = VM_MAP_WALK;
 
-    for (unsigned i = 0; e != NULL && i < VM_MAP_WALK; i++) {
+    while (e != NULL && left-- > 0) {
         vm_point();
         if (va < vm_get(&e->start)) {
             e = link_get(&e->left);
-        } else if (va < vm_get(&e->end)) {
-            return e;
-        } else {
+        } else if (va >= vm_get(&e->end)) {
             e = link_get(&e->right);
+        } else {
+            return e;
         }
     }
     return NULL;

@@ -206,9 +206,11 @@ struct vm_object *
 vm_page_lock_object(struct vm_page *p)
 {
     for (;;) {
-        struct vm_object *o = vm_get(&p->object);
+        struct vm_object *o;
 
-        if (o == NULL || vm_get(&p->kind) != VM_PAGE_OBJECT) {
+        /* Frames of other kinds have 0 there. */
+        o = vm_get(&p->object);
+        if (o == NULL) {
             return NULL;
         }
         vm_object_lock(o);
@@ -234,6 +236,7 @@ vm_object_new_page(struct vm_object *o, vm_pgno_t pgno, uint32_t flags,
         vm_page_free(p);
         return NULL;
     }
+    o->flags |= VM_OBJ_USED;
     vm_set(&p->object, o);
     vm_set(&p->pgno, pgno);
     vm_set(&p->flags, flags);
@@ -288,6 +291,7 @@ vm_object_move_page(struct vm_object *from, vm_pgno_t from_pgno,
         return false;
     }
     vm_radix_remove(&from->pages, from_pgno);
+    to->flags |= VM_OBJ_USED;
     if (p != NULL) {
         vm_set(&p->object, to);
         vm_set(&p->pgno, to_pgno);

@@ -68,7 +68,10 @@ struct vm_page {
     _Atomic uint8_t kind;       /* (f) enum vm_page_kind; (a) to read */
     uint8_t forbidden;          /* (o) access that the pager forbids */
     uint16_t unused;
-    uint32_t wire_count;        /* (o) */
+    union {
+        uint32_t wire_count;    /* (o) of an OBJECT page */
+        uint32_t slab_used;     /* of a slab */
+    };
     uint32_t link;              /* (f) next free frame; (o) swap slot */
     uint32_t stamp;             /* (f) of the last vm_page_check() */
     union {
@@ -77,11 +80,16 @@ struct vm_page {
             _Atomic vm_pgno_t pgno;             /* (o,a) */
             struct vm_page_pv pv;
         };
+        /*
+         * The word of .object stays 0 in a frame of any other kind: who
+         * looks at the core map without a lock must not take something
+         * else for an object.
+         */
         struct {                /* VM_PAGE_KERNEL: a zone's slab */
+            uint64_t not_object;
             struct vm_zone *zone;
             void *slab_free;
             struct vm_page *slab_next, *slab_prev;
-            uint32_t slab_used;
         };
         /* VM_PAGE_TABLE: pmap/common says what is here */
         uint64_t private[VM_PAGE_PRIVATE / 8];

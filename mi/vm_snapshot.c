@@ -148,8 +148,8 @@ vm_object_snapshot(struct vm_object *o, struct vm_object **out)
         return VM_E_NOMEM;
     }
     old = vm_snapshot_lock(o);
-    if (old != NULL && (old->flags & VM_OBJ_SNAPSHOT) != 0 &&
-        old->pages.count == 0 && old->npages == o->npages &&
+    if (old != NULL && (old->flags & (VM_OBJ_SNAPSHOT | VM_OBJ_USED)) ==
+        VM_OBJ_SNAPSHOT && old->npages == o->npages &&
         old->ref_count > 0) {
         /* Nothing was written since: the same moment serves twice. */
         vm_object_ref_locked(old, NULL);

@@ -22,7 +22,7 @@ import sys
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-MEMORY = 1400 << 20     # address space of one pan, bytes
+MEMORY = 1 << 30        # address space of one pan, bytes
 TIME = 120              # seconds of one pan
 
 ASSERT, DEADLOCK, CYCLE = 'assertion violated', 'invalid end state', 'acceptance cycle'
@@ -47,7 +47,7 @@ def mutant(name, model, flags, error=ASSERT):
 holds('revoke-fork', 'revoke', 'FORK DISCARDS=1')
 holds('revoke-fork-pageout', 'revoke', 'FORK F1=0 DISCARDS=2 PAGEOUT=0')
 holds('revoke-fork-clean', 'revoke', 'FORK F1=0 DISCARDS=2 PAGEOUT=1')
-holds('revoke-protect', 'revoke', 'PROTECT DISCARDS=1')
+holds('revoke-protect', 'revoke', 'PROTECT F1=0 F0=2 DISCARDS=1')
 holds('revoke-protect-clean', 'revoke', 'PROTECT PAGEOUT=1')
 holds('revoke-remove', 'revoke', 'REMOVE DISCARDS=1')
 holds('revoke-remove-pageout', 'revoke', 'REMOVE PAGEOUT=0')
@@ -99,11 +99,11 @@ mutant('private-no-retry-remove', 'cow',
 mutant('reclaim-no-pend', 'cow',
        'DISCARDS=1 PAGEOUT=0 PAGEOUT_OBJ=1 F0=1 F1=1 RECLAIM M_RECLAIM_NO_PEND')
 redundant('drop-front-lock', 'cow', 'F1=1 DISCARDS=1 M_DROP_F')
-redundant('no-pv-lock', 'cow', 'DISCARDS=1 M_NO_PV_LOCK')
-redundant('no-bbm-after-page-protect', 'cow', 'ONE_MAP DISCARDS=1 M_NO_BBM NO_PA_CHANGE')
+redundant('no-pv-lock', 'cow', 'F1=1 DISCARDS=1 M_NO_PV_LOCK')
+redundant('no-bbm-after-page-protect', 'cow', 'ONE_MAP F1=1 DISCARDS=1 M_NO_BBM NO_PA_CHANGE')
 
 # freeing and reuse of table pages
-holds('limbo', 'limbo')
+holds('limbo', 'limbo', 'NT=3')
 holds('limbo-reuse', 'limbo', 'W0=2 W1=0 DISCARDS=2')
 mutant('epoch-ignored', 'limbo', 'NT=3 M_NO_EPOCH')
 mutant('epoch-le', 'limbo', 'NT=3 M_EPOCH_LE')

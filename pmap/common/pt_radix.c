@@ -419,7 +419,7 @@ pt_grow(struct pmap *pm, vaddr_t va)
 
 /* Everything just below the root that the kernel's window needs. */
 static int
-kernel_tables(const struct pt_geo *g, struct pt_radix *r)
+kernel_tables(const struct pt_geo *g)
 {
     int top = g->levels - 1;
     vsize_t span = (vsize_t)1 << g->shift[top];
@@ -439,7 +439,6 @@ kernel_tables(const struct pt_geo *g, struct pt_radix *r)
             __atomic_store_n(slot, pte_table(g->f, vm_page_pa(p)),
                 __ATOMIC_RELEASE);
         }
-        root_mark(r, g, va);
         if (va == last) {
             return VM_OK;
         }
@@ -455,6 +454,8 @@ kernel_create(struct pmap *pm)
     struct vm_page *p;
     pte_t *last;
 
+    /* Tables of the boot layer may be there already: skip nothing. */
+    vm_set(&r->root_used, ~(uint64_t)0);
     kernel_root = pmap_md_kernel_root(g->f, 0);
     if (kernel_root == 0) {
         p = table_alloc(g, top);
@@ -463,7 +464,7 @@ kernel_create(struct pmap *pm)
         }
         kernel_root = pmap_md_kernel_root(g->f, vm_page_pa(p));
     }
-    error = g->f->shared_root ? kernel_tables(g, r) : VM_OK;
+    error = g->f->shared_root ? kernel_tables(g) : VM_OK;
     if (error != VM_OK) {
         return error;
     }

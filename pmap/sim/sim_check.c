@@ -204,6 +204,7 @@ sim_check_overlap(struct sim_cpu *c, const struct sim_entry *e)
 
 /* ---- revocation ------------------------------------------------------- */
 
+#if VM_TEST
 struct revoked {
     struct pmap *pm;            /* NULL: any */
     vaddr_t start, end;         /* start >= end: any */
@@ -263,7 +264,6 @@ mark_revoked(struct sim_cpu *c, const struct revoked *r)
     sim_unlock(c);
 }
 
-#if VM_TEST
 void
 pmap_test_revoked(struct pmap *pm, vaddr_t start, vaddr_t end, paddr_t pa,
     vm_prot_t keep)

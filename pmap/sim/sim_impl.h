@@ -23,6 +23,11 @@
 #include <pmap_md.h>
 #include <pte.h>
 
+/* A toy machine may have none, and then "roots" are names only. */
+#ifndef SIM_HAS_TABLES
+#define SIM_HAS_TABLES  1
+#endif
+
 #define SIM_TLB         64u
 #define SIM_PARTIAL     16u
 #define SIM_RECENT      8u
@@ -126,6 +131,8 @@ bool sim_entry_is_current(const struct sim_cpu *c,
 struct sim_entry *sim_tlb_choose(struct sim_cpu *c, vaddr_t va);
 /* An entry as good as e that is there, or a copy of e. */
 struct sim_entry *sim_tlb_fill(struct sim_cpu *c, const struct sim_entry *e);
+/* A software-filled TLB: write entry i. */
+void sim_tlb_write(struct sim_cpu *c, unsigned i, const struct sim_entry *e);
 struct sim_partial *sim_partial_choose(struct sim_cpu *c,
     const struct sim_space *s, vaddr_t va);
 void sim_partial_fill(struct sim_cpu *c, const struct sim_partial *p);

@@ -224,7 +224,7 @@ pmap_md_activate(const struct pt_format *f, paddr_t root, uint32_t asid,
     if (root != 0 && root != sim_kernel.root && asid == PT_ASID_KERNEL) {
         sim_violation(SIM_CALL, c, 0, "user root with the kernel's ASID");
     }
-    if (root != 0) {
+    if (root != 0 && SIM_HAS_TABLES) {
         sim_check_table(c, 0, root, "pmap_md_activate()");
     }
     vm_point();

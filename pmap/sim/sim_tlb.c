@@ -74,6 +74,14 @@ sim_tlb_fill(struct sim_cpu *c, const struct sim_entry *e)
     return place;
 }
 
+void
+sim_tlb_write(struct sim_cpu *c, unsigned i, const struct sim_entry *e)
+{
+    c->tlb[i] = *e;
+    c->tlb[i].serial = next_serial();
+    c->stats.fills++;
+}
+
 struct sim_partial *
 sim_partial_choose(struct sim_cpu *c, const struct sim_space *s, vaddr_t va)
 {

@@ -91,6 +91,11 @@ bool can_read(vaddr_t va, unsigned i);
 bool can_write(vaddr_t va);
 /* It cannot read at all. */
 bool cannot_read(vaddr_t va);
+/*
+ * This CPU can read (and write) frame i at va, after one fault if it must:
+ * it may remember that nothing was there.  The space is loaded.
+ */
+void reach(struct space *s, vaddr_t va, unsigned i, vm_prot_t prot);
 
 void law1_extract(void);
 void law1_device(void);

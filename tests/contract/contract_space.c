@@ -150,6 +150,18 @@ cannot_read(vaddr_t va)
     return !contract_access(va, VM_PROT_READ, &value);
 }
 
+void
+reach(struct space *s, vaddr_t va, unsigned i, vm_prot_t prot)
+{
+    bool write = (prot & VM_PROT_WRITE) != 0;
+
+    if (!can_read(va, i) || (write && !can_write(va))) {
+        space_enter(s, va, frames[i], prot);
+        EXPECT(can_read(va, i));
+        EXPECT(!write || can_write(va));
+    }
+}
+
 /* Stores beside the frame's number. */
 bool
 can_write(vaddr_t va)

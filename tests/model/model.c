@@ -4,6 +4,7 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "model_int.h"
@@ -259,6 +260,27 @@ object_begin(struct object *o, unsigned id)
     }
 }
 
+/* What somebody would see who mapped it now. */
+static void
+object_verify(struct object *o)
+{
+    static uint8_t buf[65536];
+
+    for (unsigned i = 0; i < MODEL_OBJ_PAGES; i++) {
+        int error, tries = 0;
+
+        do {
+            error = vm_object_read_page(o->object, i, buf);
+        } while (error == VM_E_PAGER && model.config.errors &&
+            ++tries < 1000);
+        WORLD_OK(error);
+        if (!cell_seen(o->cell[i], buf)) {
+            world_fail("object %d page %u: wrong contents",
+                (int)(o - model.object), i);
+        }
+    }
+}
+
 static void
 object_end(struct object *o)
 {
@@ -320,6 +342,9 @@ model_verify(void)
             space_verify(&model.space[i]);
         }
     }
+    for (unsigned i = 0; i < MODEL_OBJECTS; i++) {
+        object_verify(&model.object[i]);
+    }
     world_check();
 }
 
@@ -353,10 +378,13 @@ void
 model_run(const struct model_config *c, struct model_source *s,
     uint64_t steps)
 {
+    const char *from = getenv("MODEL_VERIFY");
+    uint64_t all = from != NULL ? strtoull(from, NULL, 0) : UINT64_MAX;
+
     model_begin(c, s);
     for (uint64_t i = 1; i <= steps; i++) {
         model_step();
-        if (i % 64 == 0) {
+        if (i % 64 == 0 || i >= all) {
             model_verify();
         }
     }

@@ -44,7 +44,10 @@ void model_step(void);
 void model_verify(void);
 /* Destroys all, verifies that nothing is left behind, ends the world. */
 void model_end(void);
-/* The three in one: steps of one seed; verify every so often. */
+/*
+ * The three in one: steps of one seed; verify every so often, and, with
+ * MODEL_VERIFY=N in the environment, after each step from the N-th on.
+ */
 void model_run(const struct model_config *c, struct model_source *s,
     uint64_t steps);
 

@@ -294,6 +294,15 @@ op_deallocate(void)
     }
 }
 
+/* Look at what is in doubt, while it can be told apart. */
+static void
+resolve(struct space *s, struct span r)
+{
+    for (unsigned i = 0; i < r.n; i++) {
+        page_resolve(s, r.first + i);
+    }
+}
+
 static void
 op_protect(void)
 {
@@ -305,6 +314,7 @@ op_protect(void)
 
     told("protect %u pages [%u, +%u) prot %u%s", space_id(s), r.first, r.n,
         prot, set_max ? " max" : "");
+    resolve(s, r);
     if (space_holes(s, r) != 0) {
         want = VM_E_ADDRESS;
     } else if (!space_max_allows(s, r, prot)) {
@@ -354,6 +364,7 @@ op_wire(void)
     bool done;
 
     told("wire %u pages [%u, +%u)", space_id(s), r.first, r.n);
+    resolve(s, r);
     arm();
     done = agree(vm_map_wire(s->map, va_of(r.first), bytes_of(r.n)), want);
     for (unsigned i = 0; i < r.n; i++) {
@@ -439,10 +450,8 @@ op_copy(void)
         !space_allows(d, to, VM_PROT_WRITE)) {
         want = VM_E_PROT;
     }
-    for (unsigned i = 0; i < r.n; i++) {
-        page_resolve(s, r.first + i);
-        page_resolve(d, to.first + i);
-    }
+    resolve(s, r);
+    resolve(d, to);
     if (model.config.errors) {
         /* An error half-way leaves a prefix: not modelled. */
         for (unsigned i = 0; i < MODEL_OBJECTS; i++) {
@@ -472,6 +481,7 @@ op_copyin(void)
     if (c->copy != NULL) {
         return;
     }
+    resolve(s, r);
     arm();
     if (agree(vm_map_copyin(s->map, va_of(r.first), bytes_of(r.n),
             &c->copy), want)) {
@@ -654,7 +664,6 @@ op_file(void)
     if (cell_is_wired(o->cell[pgno])) {
         return;
     }
-    /* What is in doubt is looked at while it can be told apart. */
     o->file->habits.error = 0;
     world_file_update(o->file, pgno, ++model.version);
     world_file_read(o->file, pgno, cell_write(o->cell[pgno]));
