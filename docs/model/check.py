@@ -87,6 +87,9 @@ holds('cow-private-remove-first', 'cow', 'ONE_MAP PRIVATE_RULE NO_PA_CHANGE F1=1
 holds('cow-private-enter-breaks', 'cow', 'ONE_MAP PRIVATE_RULE PRIV_ENTER F1=1 DISCARDS=2')
 holds('cow-fork-share-remove-first', 'cow', 'FORK_SHARE PRIVATE_RULE NO_PA_CHANGE F1=1 DISCARDS=1')
 holds('cow-fork-share-enter-breaks', 'cow', 'FORK_SHARE PRIVATE_RULE PRIV_ENTER F1=1 DISCARDS=1')
+holds('cow-private-undo', 'cow', 'ONE_MAP PRIVATE_RULE PRIV_ENTER UNDO F1=1 DISCARDS=2')
+holds('cow-fork-share-undo', 'cow', 'FORK_SHARE PRIVATE_RULE PRIV_ENTER UNDO F1=1 DISCARDS=1')
+mutant('no-undo', 'cow', 'FORK_SHARE PRIVATE_RULE PRIV_ENTER UNDO F1=1 M_NO_UNDO')
 mutant('cow-late', 'cow', 'M_COW_LATE')
 mutant('drop-both-locks', 'cow', 'M_DROP_BOTH')
 mutant('drop-backing-lock', 'cow', 'F0=1 F1=1 PAGEOUT=0 PAGEOUT_OBJ=1 DISCARDS=1 M_DROP_B')
@@ -188,13 +191,17 @@ def main():
     ap = argparse.ArgumentParser(description='check the SPIN models of the core protocol')
     ap.add_argument('build', nargs='?', default='build/model', help='directory for temporary files')
     ap.add_argument('--list', action='store_true', help='list the cases')
-    ap.add_argument('-k', metavar='PATTERN', help='only cases whose name matches (regular expression)')
+    ap.add_argument('-v', action='store_true', help='list what each case is')
+    ap.add_argument('-k', metavar='PATTERN', help='the case of that name, or those that match (regular expression)')
     ap.add_argument('-j', type=int, default=2, metavar='JOBS', help='cases at a time (default 2)')
     args = ap.parse_args()
-    cases = [c for c in CASES if not args.k or re.search(args.k, c[0])]
+    cases = [c for c in CASES if c[0] == args.k]
+    if not cases:
+        cases = [c for c in CASES if not args.k or re.search(args.k, c[0])]
     if args.list:
         for name, kind, model, flags, _ in cases:
-            print('%-28s %-9s %s.pml %s' % (name, kind, model, flags))
+            print('%-28s %-9s %s.pml %s' % (name, kind, model, flags)
+                  if args.v else name)
         return 0
     if not shutil.which('spin'):
         print('check.py: spin not found; install the Debian package "spin"', file=sys.stderr)

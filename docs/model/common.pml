@@ -490,8 +490,23 @@ inline vm_fault(pm)
 				unlock(olock[o]);
 				unlock(olock[b]);
 #endif
+#ifdef UNDO
+				/* vm_fault_copy_up has let the backing go */
+				if
+				:: wr && b != o -> unlock(olock[b])
+				:: else
+				fi;
+#endif
 				pmap_enter(pm, np, wr, s);
-#ifdef PRIV_ENTER
+#ifdef UNDO
+#ifndef M_NO_UNDO
+				/* vm_fault_undo: as if it had not been copied */
+				if
+				:: retry && wr && b != o -> opg[o] = 0
+				:: else
+				fi;
+#endif
+#elif defined(PRIV_ENTER)
 #ifndef M_NO_RETRY_REMOVE
 				if
 				:: retry && wr && b != o && !oshared[o] ->
@@ -509,7 +524,11 @@ inline vm_fault(pm)
 #ifndef M_DROP_BOTH
 #ifndef M_DROP_B
 				if
+#ifdef UNDO
+				:: b != o && !wr -> unlock(olock[b])
+#else
 				:: b != o -> unlock(olock[b])
+#endif
 				:: else
 				fi;
 #endif

@@ -93,13 +93,13 @@ enter_break(const struct enter *e)
     if (!VM_MUTANT(COW_NO_FLUSH)) {
         tlb_break_flush(e->pm, e->va, size);
     }
+    tlb_break_end(e->pm);
 #if VM_TEST
     pmap_test_revoked(e->pm, e->va, e->va + size,
         pte_pa(pt_f(e->g), old, 0) & ~VM_PAGE_MASK, VM_PROT_NONE);
 #else
     (void)old;
 #endif
-    tlb_break_end(e->pm);
 }
 
 /* Case D: rights are taken from the page that is mapped here. */

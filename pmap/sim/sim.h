@@ -44,7 +44,8 @@ enum sim_rule {
 };
 
 struct sim_config {
-    unsigned asid_bits;         /* at most PMAP_MD_ASID_BITS */
+    unsigned asid_bits;         /* at most PMAP_MD_ASID_BITS; 0, or enough
+                                 * for two spaces a CPU */
     unsigned speculate;         /* mean test points between two walks that
                                  * nobody asked for; 0 never */
     unsigned evict;             /* one access in so many misses although an

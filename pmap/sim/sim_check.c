@@ -241,7 +241,8 @@ is_leftover(const struct sim_entry *e, const struct revoked *r)
         (e->va < r->end && r->start < e->va + e->size)) &&
         (r->pa == ~(paddr_t)0 || (e->pa < r->pa + VM_PAGE_SIZE &&
         r->pa < e->pa + e->size)) &&
-        (e->prot & ~r->keep) != 0 && !sim_walk_grants(e) && !is_pending(e);
+        (e->prot & ~r->keep) != 0 && !sim_walk_grants(e) &&
+        (r->pm == NULL || !is_pending(e));
 }
 
 static void
