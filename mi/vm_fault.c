@@ -84,12 +84,12 @@ vm_fault_rights(struct vm_fault *f, struct vm_page *p, bool write)
 static __attribute__((noinline)) void
 vm_fault_neighbours(struct vm_fault *f)
 {
+    vm_slot_t slots[VM_FAULT_AROUND_MAX], above[VM_FAULT_AROUND_MAX];
     struct vm_page *pages[VM_FAULT_AROUND_MAX];
     vm_prot_t prots[VM_FAULT_AROUND_MAX];
     vsize_t window = (vsize_t)vm_fault_around << vm_page_shift;
     vaddr_t start = f->va & ~(window - 1), end = start + window;
-    unsigned n = 0, found = 0;
-    vm_pgno_t back;
+    unsigned n, self, found = 0;
 
     if (f->obj != f->top && f->obj != f->top->shadow) {
         return;
@@ -98,20 +98,21 @@ vm_fault_neighbours(struct vm_fault *f)
     if (end > f->look.end && !VM_MUTANT(AROUND_PAST_ENTRY)) {
         end = f->look.end;
     }
-    back = (f->va - start) >> vm_page_shift;
-    for (vaddr_t va = start; va < end; va += VM_PAGE_SIZE, n++) {
-        struct vm_page *p;
+    n = (unsigned)((end - start) >> vm_page_shift);
+    self = (unsigned)((f->va - start) >> vm_page_shift);
+    vm_radix_gather(&f->obj->pages, f->obj_pgno - self, n, slots);
+    if (f->obj != f->top) {
+        vm_radix_gather(&f->top->pages, f->pgno - self, n, above);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        struct vm_page *p = vm_slot_page(slots[i]);
 
-        pages[n] = NULL;
-        if (va == f->va || (f->obj != f->top && vm_radix_lookup(
-                &f->top->pages, f->pgno - back + n) != VM_SLOT_EMPTY)) {
-            continue;
-        }
-        p = vm_object_page(f->obj, f->obj_pgno - back + n);
-        if (p != NULL && vm_page_is_valid(p) &&
+        pages[i] = NULL;
+        if (i != self && p != NULL && vm_page_is_valid(p) &&
+            (f->obj == f->top || above[i] == VM_SLOT_EMPTY) &&
             (p->forbidden & VM_PROT_READ) == 0) {
-            pages[n] = p;
-            prots[n] = vm_fault_rights(f, p, false);
+            pages[i] = p;
+            prots[i] = vm_fault_rights(f, p, false);
             found++;
         }
     }
@@ -144,6 +145,10 @@ vm_fault_finish(struct vm_fault *f)
         return vm_fault_enter(f);
     case VM_FAULT_WIRE:
         f->page->wire_count++;
+        return VM_OK;
+    case VM_FAULT_OWN:
+        /* A zero page that counts as data stays where it is. */
+        vm_page_set(f->page, VM_PG_MODIFIED);
         return VM_OK;
     case VM_FAULT_COPY_OUT:
         if (f->page == NULL) {
@@ -366,6 +371,17 @@ vm_fault_wire(struct vm_map *map, vaddr_t va, bool copy_up)
     struct vm_fault f = {
         .map = map, .va = va, .access = VM_PROT_NONE,
         .action = VM_FAULT_WIRE, .own = copy_up, .kind = VM_STAT_FAULTS,
+    };
+
+    return vm_fault_loop(&f);
+}
+
+int
+vm_fault_own(struct vm_map *map, vaddr_t va)
+{
+    struct vm_fault f = {
+        .map = map, .va = va, .access = VM_PROT_WRITE,
+        .action = VM_FAULT_OWN, .own = true, .kind = VM_STAT_FAULTS,
     };
 
     return vm_fault_loop(&f);

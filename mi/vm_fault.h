@@ -61,6 +61,14 @@ int vm_fault_wire(struct vm_map *map, vaddr_t va, bool copy_up)
     VM_MUST_CHECK;
 
 /*
+ * vm_fault_own - do what a write to the page at va would need (its own page
+ * in the entry's object, old contents pushed to a snapshot), but write
+ * nothing: the next vm_map_write() there takes no memory, if nothing is
+ * forked, copied or paged out before.
+ */
+int vm_fault_own(struct vm_map *map, vaddr_t va) VM_MUST_CHECK;
+
+/*
  * vm_object_read_page - copy what page pgno of o's chain reads now to a
  * buffer of a page.  Sleeps; => Locks: none held, caller has a reference.
  */

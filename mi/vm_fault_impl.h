@@ -14,7 +14,8 @@ enum vm_fault_action {
     VM_FAULT_ENTER,             /* map it */
     VM_FAULT_COPY_OUT,          /* copy bytes of it to buf */
     VM_FAULT_COPY_IN,           /* copy buf into it */
-    VM_FAULT_WIRE               /* hold its frame */
+    VM_FAULT_WIRE,              /* hold its frame */
+    VM_FAULT_OWN                /* nothing: it is there */
 };
 
 struct vm_fault {

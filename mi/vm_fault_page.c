@@ -9,7 +9,8 @@
  *    |                  copy it up if somebody can
  *   swap [ slot ]    D  in swap: BUSY page in its place, ask, sleep
  *   file [  -   ]    E  backed by a pager: the same
- *   end  [  -   ]    F  nowhere: a zero page in top
+ *   end  [  -   ]    F  nowhere: a zero page, at the end of the chain
+ *                       for a read, in top for a write
  *
  * In every write case, if top has a snapshot that still looks through it,
  * the old contents are pushed first (vm_snapshot.c).
@@ -186,18 +187,25 @@ vm_fault_absent(struct vm_fault *f)
         return VM_OK;
     }
     /*
-     * A zero page that nobody wrote may be dropped and made again, unless
-     * an object below could get data there later (a source that is written
-     * once its snapshot has a page of its own): then it counts as data.
+     * A page that is only read goes to the end of the chain: a private
+     * mapping must go on showing what its source's writers do.  One that
+     * is to be top's own covers what objects below may get later (a
+     * source that is written once its snapshot has a page), so it counts
+     * as data; at the end of a chain it may be dropped and made again.
      */
-    f->page = vm_object_new_page(f->top, f->pgno,
-        f->top->shadow != NULL ? VM_PG_MODIFIED : 0, VM_ALLOC_USER);
+    if (!f->own && f->obj_pgno < f->obj->npages) {
+        f->page = vm_object_new_page(f->obj, f->obj_pgno, 0,
+            VM_ALLOC_USER);
+    } else {
+        f->page = vm_object_new_page(f->top, f->pgno,
+            f->top->shadow != NULL ? VM_PG_MODIFIED : 0, VM_ALLOC_USER);
+    }
     if (f->page == NULL) {
         return vm_fault_fail(f, VM_E_NOMEM);
     }
     vm_page_zero(f->page);
     vm_stat_inc(VM_STAT_ZERO_FILLS);
-    if (f->obj != f->top) {
+    if (f->obj != f->top && vm_get(&f->page->object) == f->top) {
         vm_object_unlock(f->obj);
         f->obj = f->top;
         f->obj_pgno = f->pgno;
@@ -208,7 +216,8 @@ vm_fault_absent(struct vm_fault *f)
 /*
  * Can nobody but top see obj's page?  Decided per page: every reference to
  * obj is a front's, and no other front's window covers it.  A few fronts
- * are looked at, more than that are taken for covering.
+ * are looked at, more than that are taken for covering.  A snapshot keeps
+ * what was pushed to it, or it would be pushed again.
  */
 static bool
 vm_fault_can_move(struct vm_fault *f)
@@ -216,8 +225,9 @@ vm_fault_can_move(struct vm_fault *f)
     struct vm_object *o = f->obj, *front;
     unsigned looked = 0;
 
-    if (o != f->top->shadow || (o->flags & VM_OBJ_INTERNAL) == 0 ||
-        o->ref_count != o->front_count || f->page->wire_count != 0 ||
+    if (o != f->top->shadow ||
+        (o->flags & (VM_OBJ_INTERNAL | VM_OBJ_PUSHED)) !=
+        VM_OBJ_INTERNAL || o->ref_count != o->front_count || f->page->wire_count != 0 ||
         (vm_page_flags(f->page) & VM_PG_CLEANING) != 0) {
         return false;
     }

@@ -87,11 +87,17 @@ vm_spin_unlock(struct vm_spin *l)
 static inline void
 vm_bit_lock(_Atomic uint32_t *word, uint32_t bit, enum vm_rank rank)
 {
+    uint32_t none = 0;
+
     vm_point();
     vm_held_acquire(rank);
     (void)rank;
     kern_preempt_disable();
-    if (atomic_fetch_or_explicit(word, bit, memory_order_acquire) & bit) {
+    /* Mostly no other bit is set either, and this is one instruction. */
+    if (!atomic_compare_exchange_strong_explicit(word, &none, bit,
+            memory_order_acquire, memory_order_relaxed) &&
+        (atomic_fetch_or_explicit(word, bit, memory_order_acquire) & bit)
+            != 0) {
         vm_spin_wait(word, bit);
     }
 }

@@ -510,9 +510,14 @@ overwrite_replace(struct vm_map *map, vaddr_t dst, struct vm_map_copy *copy,
     return VM_OK;
 }
 
+/*
+ * One pass over all pages.  write false: only bring the source in, and make
+ * the destination's page its own, with its snapshot served: after that a
+ * pass that writes takes no memory.
+ */
 static int
 overwrite_bytes(struct vm_map *map, vaddr_t dst, struct vm_map_copy *copy,
-    void *page)
+    void *page, bool write)
 {
     for (struct vm_map_entry *c = copy->list; c != NULL; c = c->next) {
         struct vm_object *object = vm_get(&c->object);
@@ -527,7 +532,8 @@ overwrite_bytes(struct vm_map *map, vaddr_t dst, struct vm_map_copy *copy,
                 error = vm_object_read_page(object, pgno, page);
             }
             if (error == VM_OK) {
-                error = vm_map_write(map, va, page, VM_PAGE_SIZE);
+                error = write ? vm_map_write(map, va, page, VM_PAGE_SIZE) :
+                    vm_fault_own(map, va);
             }
             if (error != VM_OK) {
                 return error;
@@ -557,7 +563,12 @@ overwrite_write(struct vm_map *map, vaddr_t dst, struct vm_map_copy *copy)
         wired = vm_map_wire(map, dst, copy->size);
         error = wired;
         if (wired == VM_OK || wired == VM_E_PROT || wired == VM_E_BUSY) {
-            error = overwrite_bytes(map, dst, copy, vm_page_data(frame));
+            error = overwrite_bytes(map, dst, copy, vm_page_data(frame),
+                false);
+        }
+        if (error == VM_OK) {
+            error = overwrite_bytes(map, dst, copy, vm_page_data(frame),
+                true);
         }
         if (wired == VM_OK) {
             vm_map_unwire_mapped(map, dst, dst + copy->size, spare);

@@ -449,10 +449,11 @@ vm_object_purge(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages,
     vm_object_lock(o);
     /*
      * Shared memory stays while anyone holds it: the holder may map it
-     * again, and one map may show it at two places.
+     * again, and one map may show it at two places.  A snapshot keeps what
+     * was pushed to it, or it would be pushed again.
      */
-    while ((o->flags & (VM_OBJ_INTERNAL | VM_OBJ_SHARED)) ==
-        VM_OBJ_INTERNAL && o->paging == 0 && vm_object_is_sole(o, owner)) {
+    while ((o->flags & (VM_OBJ_INTERNAL | VM_OBJ_SHARED |
+        VM_OBJ_PUSHED)) == VM_OBJ_INTERNAL && o->paging == 0 && vm_object_is_sole(o, owner)) {
         struct vm_object *back = o->shadow;
 
         vm_object_free_range(o, pgno, npages);

@@ -113,6 +113,28 @@ vm_radix_lookup(const struct vm_radix *r, uint64_t key)
     return slot;
 }
 
+void
+vm_radix_gather(const struct vm_radix *r, uint64_t key, unsigned n,
+    vm_slot_t slots[])
+{
+    for (unsigned i = 0; i < n; ) {
+        const struct vm_radix_node *node = r->root;
+        unsigned shift = r->height * RADIX_BITS;
+        uint64_t k = key + i;
+
+        if (shift == 0 || (k >> shift) != 0) {
+            slots[i++] = vm_radix_lookup(r, k);
+            continue;
+        }
+        while (node != NULL && (shift -= RADIX_BITS) != 0) {
+            node = child_of(node, way_of(k, shift));
+        }
+        for (unsigned way = way_of(k, 0); way < RADIX_WAYS && i < n; way++) {
+            slots[i++] = node == NULL ? VM_SLOT_EMPTY : node->slot[way];
+        }
+    }
+}
+
 /*
  * Nodes got in advance, a list through slot[0]; each is cleared of that
  * when it is taken off, so that it is all EMPTY again.

@@ -52,6 +52,9 @@ struct vm_radix {
 void vm_radix_bootstrap(void);
 /* All-zero is an empty tree. */
 vm_slot_t vm_radix_lookup(const struct vm_radix *r, uint64_t key);
+/* The slots of key, key + 1, ... key + n - 1: one descent a leaf node. */
+void vm_radix_gather(const struct vm_radix *r, uint64_t key, unsigned n,
+    vm_slot_t slots[]);
 /* key must be empty.  VM_E_NOMEM leaves the tree as it was. */
 int vm_radix_insert(struct vm_radix *r, uint64_t key, vm_slot_t slot)
     VM_MUST_CHECK;

@@ -16,7 +16,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         .draw = model_draw_bytes, .bytes = data, .left = size,
     };
     struct model_config c = {
-        .world = { .cpus = 2, .ram = 512, .swap = 1024, .seed = 1 },
+        .world = { .cpus = 2, .ram = 1024, .swap = 1024, .seed = 1 },
     };
 
     if (size < 2) {

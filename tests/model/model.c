@@ -198,7 +198,7 @@ page_resolve(struct space *s, unsigned page)
     static uint8_t buf[65536];
     struct slot *t = &s->slot[page];
 
-    if (t->cell == NULL || t->cell->doubt == DOUBT_NONE ||
+    if (t->cell == NULL || !cell_in_doubt(t->cell) ||
         (t->prot & VM_PROT_READ) == 0) {
         return;
     }

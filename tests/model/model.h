@@ -35,6 +35,7 @@ struct model_config {
     struct world_config world;
     bool failures;          /* let allocations fail now and then */
     bool errors;            /* let pagers fail now and then */
+    bool private_shared;    /* private mappings of shared memory too */
 };
 
 /* Boots a world. */

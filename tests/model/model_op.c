@@ -49,8 +49,8 @@ touch(struct space *s, vaddr_t va, uint8_t *buf, size_t n, bool write,
 {
     int error, tries = 0;
 
+    arm();
     do {
-        arm();
         if (kernel) {
             error = write ? vm_map_write(s->map, va, buf, n) :
                 vm_map_read(s->map, va, buf, n);
@@ -92,7 +92,7 @@ access_piece(struct space *s, unsigned page, size_t offset, size_t n,
     if (!agree(got, want)) {
         return;
     }
-    if (t->cell->doubt != DOUBT_NONE) {
+    if (cell_in_doubt(t->cell)) {
         /* Never seen, and partly written. */
         if (write) {
             cell_write(t->cell);
@@ -216,6 +216,10 @@ op_enter(void)
     if (o != NULL) {
         if (r.n > MODEL_OBJ_PAGES) {
             r.n = MODEL_OBJ_PAGES;
+        }
+        if (o->file == NULL && a.mode == VM_MAP_PRIVATE &&
+            !model.config.private_shared) {
+            a.mode = VM_MAP_COPY;
         }
         a.object = o->object;
         a.pgno = draw(MODEL_OBJ_PAGES - r.n + 1);
@@ -403,7 +407,7 @@ cells_take(struct space *s, struct span r, struct cell **out)
         struct cell *c = s->slot[r.first + i].cell;
 
         out[i] = cell_copy(c);
-        cell_may_own(out[i]);
+        cell_may_stop(out[i]);
     }
 }
 
@@ -413,7 +417,7 @@ cells_put(struct space *s, struct span r, struct cell **from)
     for (unsigned i = 0; i < r.n; i++) {
         struct cell *to = s->slot[r.first + i].cell;
 
-        if (to->refs > 1 && from[i]->doubt != DOUBT_NONE) {
+        if (to->refs > 1 && cell_in_doubt(from[i])) {
             cell_write(to);
             to->doubt = DOUBT_ALL;
         } else if (to->refs == 1 && from[i]->under != NULL) {
@@ -460,11 +464,15 @@ op_copy(void)
             }
         }
     }
-    arm();
+    if (space_holes(d, to) != 0 || space_allows(d, to, VM_PROT_READ)) {
+        /* Else the core may run out of memory half-way: see BUGS.txt. */
+        arm();
+    }
     if (agree(vm_map_copy(s->map, va_of(r.first), bytes_of(r.n), d->map,
             va_of(to.first)), want)) {
         cells_take(s, r, cell);
         cells_put(d, to, cell);
+        resolve(d, to);
     }
 }
 

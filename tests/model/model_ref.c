@@ -38,6 +38,13 @@ cell_unref(struct cell *c)
     free(c);
 }
 
+bool
+cell_in_doubt(const struct cell *c)
+{
+    return c->doubt != DOUBT_NONE ||
+        (c->under != NULL && cell_in_doubt(c->under));
+}
+
 void
 cell_may_own(struct cell *c)
 {
@@ -49,6 +56,15 @@ cell_may_own(struct cell *c)
     c->doubt = DOUBT_EITHER;
 }
 
+void
+cell_may_stop(struct cell *c)
+{
+    cell_may_own(c);
+    if (c->under != NULL) {
+        c->doubt = DOUBT_LOOSE;
+    }
+}
+
 bool
 cell_seen(struct cell *c, const uint8_t *bytes)
 {
@@ -56,12 +72,18 @@ cell_seen(struct cell *c, const uint8_t *bytes)
 
     switch (c->doubt) {
     case DOUBT_NONE:
-        return memcmp(cell_read(c), bytes, VM_PAGE_SIZE) == 0;
+        return cell_in_doubt(c) ||
+            memcmp(cell_read(c), bytes, VM_PAGE_SIZE) == 0;
     case DOUBT_ALL:
         memcpy(cell_write(c), bytes, VM_PAGE_SIZE);
         return true;
+    case DOUBT_LOOSE:
+        return true;
     case DOUBT_EITHER:
         break;
+    }
+    if (cell_in_doubt(c->under)) {
+        return true;
     }
     own = memcmp(c->bytes, bytes, VM_PAGE_SIZE) == 0;
     through = memcmp(cell_read(c->under), bytes, VM_PAGE_SIZE) == 0;
@@ -108,6 +130,7 @@ cell_snapshot(const struct cell *c)
     if (c->under != NULL || c->bytes != NULL) {
         memcpy(cell_write(copy), cell_read(c), VM_PAGE_SIZE);
     }
+    copy->doubt = cell_in_doubt(c) ? DOUBT_ALL : DOUBT_NONE;
     return copy;
 }
 
@@ -134,7 +157,9 @@ cell_copy(const struct cell *c)
             memcpy(copy->bytes, c->bytes, VM_PAGE_SIZE);
         }
     }
-    copy->doubt = c->doubt;
+    if (c->doubt != DOUBT_NONE) {
+        copy->doubt = c->doubt;
+    }
     return copy;
 }
 

@@ -18,7 +18,8 @@
 enum doubt {
     DOUBT_NONE,
     DOUBT_EITHER,               /* bytes, or what under contains */
-    DOUBT_ALL                   /* written while it was in doubt */
+    DOUBT_ALL,                  /* written while it was in doubt */
+    DOUBT_LOOSE                 /* the file's page at some time since */
 };
 
 struct cell {
@@ -31,8 +32,12 @@ struct cell {
 struct cell *cell_new(void);
 struct cell *cell_ref(struct cell *c);
 void cell_unref(struct cell *c);
+/* Is it, or what it looks through to, in doubt? */
+bool cell_in_doubt(const struct cell *c);
 /* It may have stopped looking through. */
 void cell_may_own(struct cell *c);
+/* If it looks through, it may stop at any time. */
+void cell_may_stop(struct cell *c);
 /* It has been seen to contain this: false if that cannot be. */
 bool cell_seen(struct cell *c, const uint8_t *bytes);
 /* What it contains; not to be written. */

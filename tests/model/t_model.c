@@ -20,7 +20,7 @@ runs(const struct model_config *base, unsigned seeds, uint64_t steps)
     if (given != NULL) {
         steps = strtoull(given, NULL, 0);
     }
-    for (uint64_t i = 0; i < (test_long ? seeds * 100 : seeds); i++) {
+    for (uint64_t i = 0; i < (test_long ? seeds * 20 : seeds); i++) {
         struct model_config c = *base;
         struct model_source s = {
             .draw = model_draw_random, .seed = test_seed + i,
@@ -41,30 +41,38 @@ runs(const struct model_config *base, unsigned seeds, uint64_t steps)
 
 TEST(plain)
 {
-    runs(&(struct model_config){ .world = { .cpus = 3 } }, 6, 1500);
+    runs(&(struct model_config){ .world = { .cpus = 3 } }, 40, 2000);
 }
 
 TEST(swap)
 {
     runs(&(struct model_config){
-        .world = { .cpus = 3, .swap = 4096 } }, 6, 1500);
+        .world = { .cpus = 3, .swap = 4096 } }, 40, 2000);
 }
 
 TEST(failures)
 {
     runs(&(struct model_config){
-        .world = { .cpus = 3, .swap = 4096 }, .failures = true }, 6, 1500);
+        .world = { .cpus = 3, .swap = 4096 }, .failures = true }, 40, 2000);
 }
 
 TEST(pager_errors)
 {
     runs(&(struct model_config){
         .world = { .cpus = 3, .swap = 4096 }, .errors = true,
-        .failures = true }, 4, 1500);
+        .failures = true }, 30, 2000);
 }
 
 TEST(one_cpu)
 {
     runs(&(struct model_config){
-        .world = { .cpus = 1, .swap = 4096, .asid_bits = 3 } }, 4, 1500);
+        .world = { .cpus = 1, .swap = 4096, .asid_bits = 3 } }, 30, 2000);
+}
+
+/* MAP_PRIVATE of memory that is shared but has no pager (shm, tmpfs). */
+TEST(private_shared)
+{
+    runs(&(struct model_config){
+        .world = { .cpus = 3, .swap = 4096 }, .private_shared = true },
+        10, 2000);
 }
