@@ -104,6 +104,10 @@ vm_collapse_merge(struct vm_object *front, struct vm_object *back)
     }
     vm_object_unlink_front(back, front);
     vm_object_drop_locked(back, NULL);
+    if (back->copy == front) {
+        /* It was back's snapshot; nobody pushes into it any more. */
+        front->flags &= ~VM_OBJ_PUSHED;
+    }
     vm_collapse_relink(front, back);
     vm_collapse_retire(front, back);
     vm_stat_inc(VM_STAT_COLLAPSES);

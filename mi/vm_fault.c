@@ -25,12 +25,15 @@
 #include "pmap_ctl.h"
 
 #define VM_FAULT_TRIES  8u
+/* One body, compiled once for vm_fault(), which knows its action, and once
+ * for all others: worth a third of a soft fault's instructions. */
+#define VM_FAULT_INLINE static inline __attribute__((always_inline))
 #define VM_FAULT_AROUND_MAX 16u
 
 unsigned vm_fault_around = VM_FAULT_AROUND_MAX;
 
 /* The slow half of the lookup; the map may be locked and stays so. */
-static int
+static __attribute__((noinline)) int
 vm_fault_prepare(struct vm_fault *f)
 {
     bool write = f->own;
@@ -53,7 +56,7 @@ vm_fault_prepare(struct vm_fault *f)
 }
 
 /* Rights for a page of top (or of obj, below it) that f may see. */
-static vm_prot_t
+VM_FAULT_INLINE vm_prot_t
 vm_fault_rights(struct vm_fault *f, struct vm_page *p, bool write)
 {
     vm_prot_t prot = VM_ATTR_PROT(f->look.attr) & ~(vm_prot_t)p->forbidden;
@@ -121,7 +124,7 @@ vm_fault_neighbours(struct vm_fault *f)
     }
 }
 
-static int
+VM_FAULT_INLINE int
 vm_fault_enter(struct vm_fault *f)
 {
     bool write = (f->access & VM_PROT_WRITE) != 0;
@@ -135,8 +138,8 @@ vm_fault_enter(struct vm_fault *f)
 }
 
 /* The page is found, its object locked: do what f came for. */
-static int
-vm_fault_finish(struct vm_fault *f)
+static __attribute__((noinline)) int
+vm_fault_act(struct vm_fault *f)
 {
     unsigned char *data;
 
@@ -168,8 +171,49 @@ vm_fault_finish(struct vm_fault *f)
     return VM_E_INVAL;
 }
 
+/*
+ * vm_fault_page(), inline for the two cases that programs meet most: a
+ * page that is in the entry's own object, and a new page of an anonymous
+ * object that stands alone.  What does not fit is left to it, untouched.
+ */
+VM_FAULT_INLINE int
+vm_fault_page_quick(struct vm_fault *f)
+{
+    struct vm_object *top = f->top;
+    vm_slot_t slot = vm_radix_lookup(&top->pages, f->pgno);
+    struct vm_page *p = vm_slot_page(slot);
+
+    f->obj_pgno = f->pgno;
+    f->copied = false;
+    f->collapse = false;
+    if (top->copy != NULL && (f->access & VM_PROT_WRITE) != 0) {
+        return vm_fault_page(f);
+    }
+    if (p != NULL && vm_page_is_valid(p) && p->forbidden == 0) {
+        f->page = p;
+        f->resident = true;
+        if (f->kind == VM_STAT_FAULTS) {
+            f->kind = VM_STAT_FAULT_SOFT;
+        }
+        return VM_OK;
+    }
+    if (slot == VM_SLOT_EMPTY && vm_object_is_plain(top) &&
+        f->pgno < top->npages && f->action == VM_FAULT_ENTER) {
+        p = vm_object_new_page(top, f->pgno, 0, VM_ALLOC_USER);
+        if (p != NULL) {
+            vm_page_zero(p);
+            vm_stat_inc(VM_STAT_ZERO_FILLS);
+            f->page = p;
+            f->resident = false;
+            f->kind = VM_STAT_FAULT_ZERO;
+            return VM_OK;
+        }
+    }
+    return vm_fault_page(f);
+}
+
 /* One attempt, with or without the map's lock. */
-static int
+VM_FAULT_INLINE int
 vm_fault_try(struct vm_fault *f)
 {
     uint32_t attr;
@@ -203,9 +247,10 @@ vm_fault_try(struct vm_fault *f)
         vm_fault_unlock_objects(f);
         return VM_E_RETRY;
     }
-    error = vm_fault_page(f);
+    error = vm_fault_page_quick(f);
     if (error == VM_OK) {
-        error = vm_fault_finish(f);
+        error = f->action == VM_FAULT_ENTER ? vm_fault_enter(f) :
+            vm_fault_act(f);
         if (error != VM_OK) {
             vm_fault_undo(f);
         } else if (f->collapse) {
@@ -216,7 +261,7 @@ vm_fault_try(struct vm_fault *f)
     return error;
 }
 
-static int
+static __attribute__((noinline)) int
 vm_fault_loop(struct vm_fault *f)
 {
     unsigned lost = 0;
@@ -246,70 +291,6 @@ vm_fault_loop(struct vm_fault *f)
     return error;
 }
 
-/*
- * The two faults that programs take most, with as little as they need: a
- * page that is in the entry's own object, and a new page of an anonymous
- * object that stands alone.  Each step is one of vm_fault_try()'s; what
- * does not fit is left, untouched, to that.
- *
- * => Returns: VM_OK; VM_E_RETRY: nothing decided, take the long way
- */
-static int
-vm_fault_short(struct vm_map *map, vaddr_t va, vm_prot_t access)
-{
-    bool write = (access & VM_PROT_WRITE) != 0;
-    enum vm_stat kind = VM_STAT_FAULT_SOFT;
-    struct vm_fault f;
-    struct vm_object *o;
-    struct vm_page *p;
-    vm_slot_t slot;
-    int error = VM_E_RETRY;
-
-    if (vm_map_lookup(map, va, &f.look) != VM_OK ||
-        (access & ~VM_ATTR_PROT(f.look.attr)) != 0 ||
-        (f.look.attr & (VM_ATTR_TRANSITION |
-        (write ? VM_ATTR_NEEDS_COPY : 0))) != 0 || f.look.object == NULL) {
-        return VM_E_RETRY;
-    }
-    o = f.look.object;
-    vm_object_lock(o);
-    if (!vm_seq_valid(&map->seq, f.look.seq) ||
-        (write && o->copy != NULL)) {
-        goto out;
-    }
-    slot = vm_radix_lookup(&o->pages, f.look.pgno);
-    p = vm_slot_page(slot);
-    if (p == NULL) {
-        if (slot != VM_SLOT_EMPTY || !vm_object_is_plain(o) ||
-            (p = vm_object_new_page(o, f.look.pgno, 0,
-            VM_ALLOC_USER)) == NULL) {
-            goto out;
-        }
-        vm_page_zero(p);
-        vm_stat_inc(VM_STAT_ZERO_FILLS);
-        kind = VM_STAT_FAULT_ZERO;
-    } else if (!vm_page_is_valid(p) || (p->forbidden & access) != 0) {
-        goto out;
-    }
-    f.map = map;
-    f.va = va;
-    f.top = o;
-    f.obj = o;
-    f.pgno = f.look.pgno;
-    f.obj_pgno = f.look.pgno;
-    error = pmap_enter(map->pmap, va, vm_page_pa(p),
-        vm_fault_rights(&f, p, write), 0, f.look.seq);
-    if (error == VM_OK) {
-        if (kind == VM_STAT_FAULT_SOFT && vm_fault_around > 1) {
-            vm_fault_neighbours(&f);
-        }
-        vm_stat_inc(kind);
-    }
-out:
-    vm_object_unlock(o);
-    return error;
-}
-
 int
 vm_fault(struct vm_map *map, vaddr_t va, vm_prot_t access)
 {
@@ -319,20 +300,22 @@ vm_fault(struct vm_map *map, vaddr_t va, vm_prot_t access)
     if (access == VM_PROT_NONE || (access & ~VM_PROT_ALL) != 0) {
         return VM_E_INVAL;
     }
-    if (vm_fault_short(map, vm_trunc_page(va), access) == VM_OK) {
-        return VM_OK;
-    }
     f.map = map;
     f.va = vm_trunc_page(va);
     f.access = access;
     f.action = VM_FAULT_ENTER;
     f.own = (access & VM_PROT_WRITE) != 0;
     f.map_locked = false;
+    f.progress = false;
     f.top = NULL;
     f.obj = NULL;
     f.waited = NULL;
     f.kind = VM_STAT_FAULTS;
-    error = vm_fault_loop(&f);
+    /* Once without the loop: nearly always that is all. */
+    error = vm_fault_try(&f);
+    if (error == VM_E_RETRY) {
+        error = vm_fault_loop(&f);
+    }
     vm_stat_inc(error == VM_OK ? f.kind : VM_STAT_FAULT_ERRORS);
     return error;
 }
@@ -453,7 +436,7 @@ vm_object_read_page(struct vm_object *o, vm_pgno_t pgno, void *buf)
         vm_object_lock(o);
         error = vm_fault_page(&f);
         if (error == VM_OK) {
-            error = vm_fault_finish(&f);
+            error = vm_fault_act(&f);
             vm_fault_unlock_objects(&f);
         }
     } while (error == VM_E_RETRY);

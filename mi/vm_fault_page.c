@@ -132,7 +132,7 @@ vm_fault_error_page(struct vm_fault *f, struct vm_page *p)
 {
     struct vm_object *o = f->obj;
 
-    if (f->waited == p || (o->flags & VM_OBJ_ORPHAN) != 0) {
+    if (f->waited == p) {
         return vm_fault_fail(f, VM_E_PAGER);
     }
     /* A new fault: forget the failure and ask again. */
@@ -152,7 +152,7 @@ vm_fault_ask_unlock(struct vm_fault *f, struct vm_page *p)
     struct vm_object *o = f->obj;
     struct vm_pager *pg = o->pager;
     vm_pgno_t pgno = f->obj_pgno;
-    vm_prot_t access = f->access;
+    vm_prot_t missing = f->missing;
     struct vm_ticket t;
 
     if (pg == NULL) {
@@ -165,7 +165,7 @@ vm_fault_ask_unlock(struct vm_fault *f, struct vm_page *p)
     t = vm_wait_ticket(p);
     vm_object_paging_begin(o);
     vm_fault_unlock_all(f);
-    pg->ops->data_unlock(pg, pgno, 1, access);
+    pg->ops->data_unlock(pg, pgno, 1, missing);
     vm_object_lock(o);
     vm_object_paging_end_unlock(o);
     return vm_fault_sleep(f, p, t);
@@ -180,6 +180,10 @@ vm_fault_absent(struct vm_fault *f)
             return vm_fault_fail(f, VM_E_PAGER);
         }
         return vm_fault_ask_pager(f);
+    }
+    if (f->pgno >= f->top->npages) {
+        /* Mapped beyond its end: nobody would account for a page there. */
+        return vm_fault_fail(f, VM_E_PAGER);
     }
     f->page = NULL;
     f->kind = VM_STAT_FAULT_ZERO;
@@ -328,6 +332,17 @@ vm_fault_push(struct vm_fault *f)
     return VM_OK;
 }
 
+/*
+ * What the pager's lock must allow.  Hardware that grants anything grants
+ * READ; a write above a backing object reads that object, no more.
+ */
+static vm_prot_t
+vm_fault_needs(struct vm_fault *f)
+{
+    return VM_PROT_READ | (f->obj != f->top ?
+        f->access & ~VM_PROT_WRITE : f->access);
+}
+
 int
 vm_fault_page(struct vm_fault *f)
 {
@@ -347,9 +362,7 @@ vm_fault_page(struct vm_fault *f)
     } else if (!vm_page_is_valid(p)) {
         return (vm_page_flags(p) & VM_PG_BUSY) != 0 ?
             vm_fault_wait(f, p) : vm_fault_error_page(f, p);
-    } else if ((p->forbidden & f->access &
-        ~(f->obj != f->top ? VM_PROT_WRITE : 0u)) != 0) {
-        /* A write above a backing object only reads that object. */
+    } else if ((f->missing = p->forbidden & vm_fault_needs(f)) != 0) {
         return vm_fault_ask_unlock(f, p);
     } else {
         f->page = p;

@@ -502,9 +502,8 @@ vm_object_resize(struct vm_object *o, vm_pgno_t npages)
     vm_slot_t slot;
 
     vm_object_lock(o);
-    if (npages > o->npages) {
-        o->npages = npages;
-    }
+    /* First, so that nobody brings a page back while we wait for one. */
+    o->npages = npages;
     while (vm_radix_next(&o->pages, &key, &slot)) {
         struct vm_page *p = vm_slot_page(slot);
 
@@ -521,7 +520,6 @@ vm_object_resize(struct vm_object *o, vm_pgno_t npages)
         }
         vm_object_free_slot(o, key, slot);
     }
-    o->npages = npages;
     vm_object_unlock(o);
 }
 

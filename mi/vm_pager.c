@@ -46,10 +46,9 @@ vm_object_create_pager(struct vm_pager *pg, vm_pgno_t npages,
     return VM_OK;
 }
 
-/* The object of pg, locked, if [pgno, pgno + n) lies in it. */
+/* The object of pg, locked, however small it is. */
 static int
-vm_pager_lock_object(struct vm_pager *pg, vm_pgno_t pgno, vm_pgno_t n,
-    struct vm_object **out)
+vm_pager_lock_any(struct vm_pager *pg, struct vm_object **out)
 {
     struct vm_object *o = vm_get(&pg->object);
 
@@ -60,6 +59,21 @@ vm_pager_lock_object(struct vm_pager *pg, vm_pgno_t pgno, vm_pgno_t n,
     if (o->pager != pg || (o->flags & VM_OBJ_DEAD) != 0) {
         vm_object_unlock(o);
         return VM_E_ADDRESS;
+    }
+    *out = o;
+    return VM_OK;
+}
+
+/* The same, if [pgno, pgno + n) lies in it. */
+static int
+vm_pager_lock_object(struct vm_pager *pg, vm_pgno_t pgno, vm_pgno_t n,
+    struct vm_object **out)
+{
+    struct vm_object *o;
+    int error = vm_pager_lock_any(pg, &o);
+
+    if (error != VM_OK) {
+        return error;
     }
     if (n == 0 || pgno + n < pgno || pgno + n > o->npages) {
         vm_object_unlock(o);
@@ -213,7 +227,9 @@ vm_pager_answer(struct vm_pager *pg, vm_pgno_t pgno, vm_pgno_t n,
         return error;
     }
     vm_object_paging_begin(o);
-    for (vm_pgno_t i = 0; i < n && o->pager == pg; i++) {
+    /* The lock may be dropped in between: it may die, or be cut short. */
+    for (vm_pgno_t i = 0; i < n && o->pager == pg &&
+        pgno + i < o->npages; i++) {
         int e = vm_pager_fill(o, pgno + i, data == NULL ? NULL :
             bytes + (i << vm_page_shift), zero, forbid, dirty);
 
@@ -417,8 +433,8 @@ vm_flush_page(struct vm_object *o, vm_pgno_t pgno, struct vm_flush *f)
     if (p == NULL) {
         return o->copy == NULL ? VM_OK : vm_flush_ask(o, pgno, f);
     }
-    if ((vm_page_flags(p) & VM_PG_ABSENT) != 0 || p->wire_count > 0) {
-        /* The answer to come is new data; a wired frame is held. */
+    if ((vm_page_flags(p) & VM_PG_ABSENT) != 0) {
+        /* The answer to come is new data. */
         return VM_OK;
     }
     if ((vm_page_flags(p) & VM_PG_BUSY) != 0) {
@@ -428,6 +444,10 @@ vm_flush_page(struct vm_object *o, vm_pgno_t pgno, struct vm_flush *f)
     error = vm_object_push(o, pgno, p);
     if (error != VM_OK) {
         return error;
+    }
+    if (p->wire_count > 0) {
+        /* Its frame is held; the snapshot does not depend on it now. */
+        return VM_OK;
     }
     if ((vm_page_flags(p) & (VM_PG_MODIFIED | VM_PG_CLEANING)) ==
         VM_PG_MODIFIED) {
@@ -466,7 +486,8 @@ vm_pager_flush(struct vm_pager *pg, vm_pgno_t pgno, vm_pgno_t n)
     f->pending = 1;
     f->next = o->flushes;
     o->flushes = f;
-    for (vm_pgno_t i = 0; i < n && error == VM_OK && o->pager == pg; i++) {
+    for (vm_pgno_t i = 0; i < n && error == VM_OK && o->pager == pg &&
+        pgno + i < o->npages; i++) {
         while ((error = vm_flush_page(o, pgno + i, f)) == VM_E_RETRY) {
             vm_object_unlock(o);
             kern_relax();
@@ -479,10 +500,13 @@ vm_pager_flush(struct vm_pager *pg, vm_pgno_t pgno, vm_pgno_t n)
         }
     }
     complete = o->pager == pg && vm_flush_step(o, pgno, &done);
-    vm_object_paging_end_unlock(o);
     if (complete && error == VM_OK) {
+        /* Before the object can go: terminate is the last call. */
+        vm_object_unlock(o);
         pg->ops->lock_completed(pg, pgno, n);
+        vm_object_lock(o);
     }
+    vm_object_paging_end_unlock(o);
     return error;
 }
 
@@ -504,8 +528,13 @@ vm_pager_clean_request(struct vm_pager *pg, vm_pgno_t pgno, vm_pgno_t n)
             vm_object_clean_page(o, p, false);
         }
     }
+    /* Before the object can go: terminate is the last call. */
+    if (o->pager == pg) {
+        vm_object_unlock(o);
+        pg->ops->lock_completed(pg, pgno, n);
+        vm_object_lock(o);
+    }
     vm_object_paging_end_unlock(o);
-    pg->ops->lock_completed(pg, pgno, n);
     return VM_OK;
 }
 
@@ -513,7 +542,7 @@ int
 vm_pager_cache(struct vm_pager *pg, bool keep)
 {
     struct vm_object *o;
-    int error = vm_pager_lock_object(pg, 0, 1, &o);
+    int error = vm_pager_lock_any(pg, &o);
     bool had;
 
     if (error != VM_OK) {
@@ -540,7 +569,7 @@ vm_pager_dead(struct vm_pager *pg)
     vm_pgno_t key = 0;
     vm_slot_t slot;
     bool cached;
-    int error = vm_pager_lock_object(pg, 0, 1, &o);
+    int error = vm_pager_lock_any(pg, &o);
 
     if (error != VM_OK) {
         return error;
