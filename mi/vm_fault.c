@@ -90,7 +90,9 @@ vm_fault_neighbours(struct vm_fault *f)
     vm_slot_t slots[VM_FAULT_AROUND_MAX], above[VM_FAULT_AROUND_MAX];
     struct vm_page *pages[VM_FAULT_AROUND_MAX];
     vm_prot_t prots[VM_FAULT_AROUND_MAX];
-    vsize_t window = (vsize_t)vm_fault_around << vm_page_shift;
+    unsigned around = vm_fault_around < VM_FAULT_AROUND_MAX ?
+        vm_fault_around : VM_FAULT_AROUND_MAX;
+    vsize_t window = (vsize_t)around << vm_page_shift;
     vaddr_t start = f->va & ~(window - 1), end = start + window;
     unsigned n, self, found = 0;
 
@@ -162,6 +164,10 @@ vm_fault_act(struct vm_fault *f)
         }
         return VM_OK;
     case VM_FAULT_COPY_IN:
+        if ((vm_page_flags(f->page) & VM_PG_ICACHE) != 0) {
+            /* Who executes it must fault, and get the new instructions. */
+            pmap_page_protect(f->page, VM_PROT_READ, NULL);
+        }
         vm_page_set(f->page, VM_PG_MODIFIED);
         vm_page_clear(f->page, VM_PG_ICACHE);
         data = vm_page_data(f->page);

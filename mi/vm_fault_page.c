@@ -203,6 +203,7 @@ vm_fault_absent(struct vm_fault *f)
     } else {
         f->page = vm_object_new_page(f->top, f->pgno,
             f->top->shadow != NULL ? VM_PG_MODIFIED : 0, VM_ALLOC_USER);
+        f->copied = f->page != NULL && f->top->shadow != NULL;
     }
     if (f->page == NULL) {
         return vm_fault_fail(f, VM_E_NOMEM);
@@ -323,13 +324,19 @@ vm_fault_undo(struct vm_fault *f)
 static int
 vm_fault_push(struct vm_fault *f)
 {
+    struct vm_object *copy = f->top->copy;
     int error = vm_object_push(f->top, f->pgno, f->page);
 
     if (error != VM_OK) {
         vm_fault_undo(f);
-        return vm_fault_fail(f, error);
+        vm_fault_unlock_objects(f);
+        if (error == VM_E_RETRY) {
+            /* Wait for the snapshot's lock: vm_object_wait_copy(). */
+            vm_object_lock(copy);
+            vm_object_unlock(copy);
+        }
     }
-    return VM_OK;
+    return error;
 }
 
 /*

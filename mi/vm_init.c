@@ -18,7 +18,7 @@ vm_init(void)
     vm_zone_bootstrap();
     vm_radix_bootstrap();
     vm_object_bootstrap();
-    vm_pager_bootstrap();
+    vm_flush_bootstrap();
     vm_swap_bootstrap();
     vm_map_bootstrap();
     return pmap_init(&vm_kernel_seq);

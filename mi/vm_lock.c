@@ -83,6 +83,7 @@ static const char *const rank_names[VM_RANK_COUNT] = {
     [VM_RANK_PV] = "reverse map",
     [VM_RANK_ASID] = "asid",
     [VM_RANK_LIMBO] = "limbo",
+    [VM_RANK_SWAP] = "swap",
     [VM_RANK_ZONE] = "zone",
     [VM_RANK_FREE] = "free frames",
 };

@@ -360,7 +360,7 @@ vm_object_terminate(struct vm_object *o)
         vm_object_unlock(back);
         o->shadow = NULL;
     }
-    vm_pager_drop_flushes(o);
+    vm_flush_drop(o);
     pg = o->pager;
     o->pager = NULL;
     vm_object_unlock(o);
@@ -495,13 +495,46 @@ vm_object_grow(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages,
     return ok;
 }
 
-void
-vm_object_resize(struct vm_object *o, vm_pgno_t npages)
+/* Snapshots get what is about to go: from memory, what is resident. */
+static int
+vm_object_push_beyond(struct vm_object *o, vm_pgno_t npages)
 {
     vm_pgno_t key = npages;
     vm_slot_t slot;
 
+    while (o->copy != NULL && vm_radix_next(&o->pages, &key, &slot)) {
+        struct vm_page *p = vm_slot_page(slot);
+        int error = VM_OK;
+
+        if (p != NULL && (vm_page_flags(p) &
+            (VM_PG_ABSENT | VM_PG_ERROR)) == 0) {
+            error = vm_object_push(o, key, p);
+        }
+        if (error == VM_E_RETRY) {
+            vm_object_wait_copy(o);
+        } else if (error != VM_OK) {
+            return error;
+        } else {
+            key++;
+        }
+    }
+    return VM_OK;
+}
+
+int
+vm_object_resize(struct vm_object *o, vm_pgno_t npages)
+{
+    vm_pgno_t key = npages;
+    vm_slot_t slot;
+    int error;
+
     vm_object_lock(o);
+    error = vm_object_push_beyond(o, npages);
+    if (error != VM_OK) {
+        vm_object_unlock(o);
+        return error;
+    }
+    vm_object_paging_begin(o);
     /* First, so that nobody brings a page back while we wait for one. */
     o->npages = npages;
     while (vm_radix_next(&o->pages, &key, &slot)) {
@@ -516,11 +549,15 @@ vm_object_resize(struct vm_object *o, vm_pgno_t npages)
             vm_object_unlock(o);
             (void)!vm_wait_sleep(t, false);
             vm_object_lock(o);
+            /* Somebody may have made it larger again. */
+            key = key > o->npages ? key : o->npages;
             continue;
         }
         vm_object_free_slot(o, key, slot);
     }
-    vm_object_unlock(o);
+    vm_flush_poll(o);
+    vm_object_paging_end_unlock(o);
+    return VM_OK;
 }
 
 /*
@@ -554,11 +591,12 @@ int
 vm_object_copy_now(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages,
     const struct vm_map *owner, struct vm_object **out)
 {
-    struct vm_object *new;
-    int error = vm_object_create(npages, owner, &new);
+    /* It stays locked: the clock must not find pages not yet copied. */
+    struct vm_object *new = vm_object_alloc(npages, VM_OBJ_INTERNAL, owner);
+    int error = VM_OK;
 
-    if (error != VM_OK) {
-        return error;
+    if (new == NULL) {
+        return VM_E_NOMEM;
     }
     vm_object_lock(o);
     for (vm_pgno_t i = 0; i < npages && error == VM_OK; i++) {
@@ -568,7 +606,8 @@ vm_object_copy_now(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages,
         struct vm_page *p = vm_slot_page(slot), *copy;
 
         if (slot == VM_SLOT_EMPTY) {
-            error = at->pager != NULL ? VM_E_BUSY : VM_OK;
+            error = at->pager != NULL ||
+                (at->flags & VM_OBJ_ORPHAN) != 0 ? VM_E_BUSY : VM_OK;
         } else if (p == NULL || !vm_page_is_valid(p)) {
             error = VM_E_BUSY;
         } else if ((copy = vm_object_new_page(new, i, VM_PG_MODIFIED,
@@ -583,6 +622,7 @@ vm_object_copy_now(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages,
         }
     }
     vm_object_unlock(o);
+    vm_object_unlock(new);
     if (error != VM_OK) {
         vm_object_unref(new, owner);
         return error;

@@ -147,8 +147,13 @@ void vm_object_purge(struct vm_object *o, vm_pgno_t pgno,
 bool vm_object_grow(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages,
     const struct vm_map *owner);
 
-/* A file changed size; pages beyond go, and their translations. */
-void vm_object_resize(struct vm_object *o, vm_pgno_t npages);
+/*
+ * vm_object_resize - a file changed size; pages beyond go, and their
+ * translations.  A snapshot is given those that are resident before; what
+ * only the pager had is lost to it.  VM_E_NOMEM: it could not be, and
+ * nothing has changed.  May sleep for a write that is under way.
+ */
+int vm_object_resize(struct vm_object *o, vm_pgno_t npages);
 
 /* Several maps will see each other's writes from now on. */
 void vm_object_set_shared(struct vm_object *o);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vm_object_impl.h - what the files that work on memory objects share:
- * vm_object.c, vm_collapse.c, vm_snapshot.c, vm_fault.c, vm_pager.c,
- * vm_swap.c.  Nobody else includes it.
+ * vm_object.c, vm_collapse.c, vm_snapshot.c, vm_fault*.c, vm_pager.c,
+ * vm_flush.c, vm_swap.c, vm_pageout.c, vm_stat.c, vm_init.c.
  */
 #ifndef VM_OBJECT_IMPL_H
 #define VM_OBJECT_IMPL_H
@@ -100,15 +100,33 @@ int vm_object_needs_push(struct vm_object *o, vm_pgno_t pgno,
  */
 bool vm_object_clean_page(struct vm_object *o, struct vm_page *p,
     bool evict);
-/* The pager has it, or not; o locked, p CLEANING and not BUSY. */
-void vm_object_write_complete(struct vm_object *o, struct vm_page *p,
+/*
+ * The pager has it, or not; o locked, p CLEANING.  True: p was modified and
+ * asked for again meanwhile, so clean it once more.  p may be gone if not.
+ */
+bool vm_object_write_complete(struct vm_object *o, struct vm_page *p,
     bool ok);
 /* p, no longer in any tree, loses translations and waiters and is freed. */
 void vm_object_free_frame(struct vm_page *p);
 
-/* Forget the flushes of an object that is going away; locked. */
-void vm_pager_drop_flushes(struct vm_object *o);
-void vm_pager_bootstrap(void);
+/*
+ * vm_object_wait_copy - after a push met a snapshot whose lock was taken:
+ * wait for that lock with o unlocked, and lock o again.
+ */
+void vm_object_wait_copy(struct vm_object *o);
+
+/* pg's object, locked, if [pgno, pgno + n) lies in it. */
+int vm_pager_lock_object(struct vm_pager *pg, vm_pgno_t pgno, vm_pgno_t n,
+    struct vm_object **out) VM_MUST_CHECK;
+
+/*
+ * vm_flush.c.  poll: tell the pager of flushes and clean requests that are
+ * complete by now; o locked (dropped for the call), paging begun.  drop:
+ * forget those of an object that goes away, or whose pager died.
+ */
+void vm_flush_bootstrap(void);
+void vm_flush_poll(struct vm_object *o);
+void vm_flush_drop(struct vm_object *o);
 
 /*
  * Swap (vm_swap.c): the default pager's side of anonymous objects.  A page

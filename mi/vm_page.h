@@ -44,6 +44,8 @@ enum vm_page_kind {
 #define VM_PG_PUSH      0x200u  /* asked for on behalf of a flush */
 #define VM_PG_EVICT     0x400u  /* to be freed when CLEANING is over */
 #define VM_PG_WROTE     0x800u  /* CLEANING is over, but it is still BUSY */
+#define VM_PG_FAILED    0x1000u /* ... and failed */
+#define VM_PG_AGAIN     0x2000u /* to be cleaned again when it is over */
 
 /* bits of lockword (a) */
 #define VM_PG_PV_LOCK   1u      /* reverse map of this page */

@@ -23,6 +23,16 @@ vm_pageout_page(struct vm_object *o, struct vm_page *p)
     uint32_t flags = vm_page_flags(p);
     bool used;
 
+    if ((flags & (VM_PG_ABSENT | VM_PG_ERROR | VM_PG_BUSY)) ==
+        (VM_PG_ABSENT | VM_PG_ERROR)) {
+        /* Nothing in it but the memory of a failure. */
+        if (o->pager == NULL) {
+            vm_swap_retry(o, p);
+        } else {
+            vm_object_free_page(o, p);
+        }
+        return true;
+    }
     if (!vm_page_is_valid(p) || p->wire_count > 0 ||
         (flags & (VM_PG_CLEANING | VM_PG_UNLOCKING)) != 0) {
         return false;
@@ -32,6 +42,11 @@ vm_pageout_page(struct vm_object *o, struct vm_page *p)
     if (used) {
         return false;
     }
+    if ((o->flags & VM_OBJ_ORPHAN) != 0) {
+        /* Its pager is dead: this is the only copy. */
+        vm_page_set(p, VM_PG_MODIFIED);
+        flags |= VM_PG_MODIFIED;
+    }
     if ((flags & VM_PG_MODIFIED) != 0) {
         return vm_object_clean_page(o, p, true);
     }
@@ -39,9 +54,6 @@ vm_pageout_page(struct vm_object *o, struct vm_page *p)
      * Clean: the pager has it; or, in an anonymous object, it is a zero
      * page that nobody ever wrote.
      */
-    if ((o->flags & VM_OBJ_ORPHAN) != 0) {
-        return false;
-    }
     vm_object_free_page(o, p);
     vm_stat_inc(VM_STAT_RECLAIMS);
     return true;

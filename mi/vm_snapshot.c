@@ -77,6 +77,24 @@ vm_object_push(struct vm_object *o, vm_pgno_t pgno, struct vm_page *p)
     return VM_OK;
 }
 
+void
+vm_object_wait_copy(struct vm_object *o)
+{
+    struct vm_object *copy = o->copy;
+
+    if (copy == NULL) {
+        return;
+    }
+    vm_object_unlock(o);
+    /*
+     * In the right order, and without a reference: it may be dead by
+     * now, but objects are type-stable.
+     */
+    vm_object_lock(copy);
+    vm_object_unlock(copy);
+    vm_object_lock(o);
+}
+
 /* Write rights to any page of o go. */
 static void
 vm_snapshot_revoke(struct vm_object *o)
@@ -105,17 +123,11 @@ vm_snapshot_revoke(struct vm_object *o)
 static struct vm_object *
 vm_snapshot_lock(struct vm_object *o)
 {
-    for (;;) {
-        struct vm_object *copy;
-
-        vm_object_lock(o);
-        copy = o->copy;
-        if (copy == NULL || vm_mutex_trylock(&copy->lock)) {
-            return copy;
-        }
-        vm_object_unlock(o);
-        kern_relax();
+    vm_object_lock(o);
+    while (o->copy != NULL && !vm_mutex_trylock(&o->copy->lock)) {
+        vm_object_wait_copy(o);
     }
+    return o->copy;
 }
 
 /* Put new between o and its former newest snapshot; all locked. */

@@ -200,14 +200,18 @@ static struct vm_page *
 vm_swap_transit(uint64_t slot, struct vm_object **object)
 {
     for (;;) {
-        vm_slot_t state = vm_swap_state(slot);
         struct vm_object *o;
+        vm_slot_t state;
 
-        if (state == VM_SLOT_EMPTY || state == SWAP_IDLE) {
-            return NULL;
-        }
+        vm_spin_lock(&swap_lock);
+        state = vm_radix_lookup(&swap_slots, slot);
         if (state == SWAP_ORPHAN) {
-            vm_swap_free(slot);
+            /* Here and now: a second answer must not free its heir's. */
+            vm_radix_remove(&swap_slots, slot);
+        }
+        vm_spin_unlock(&swap_lock);
+        if (state == VM_SLOT_EMPTY || state == SWAP_IDLE ||
+            state == SWAP_ORPHAN) {
             return NULL;
         }
         o = vm_page_lock_object(vm_slot_page(state));
@@ -244,7 +248,7 @@ vm_swap_answer(uint64_t slot, const void *data, bool error)
             }
             /* The slot goes, so the frame is the only copy. */
             vm_swap_free(slot);
-            vm_page_set(p, VM_PG_MODIFIED);
+            vm_page_set(p, VM_PG_MODIFIED | VM_PG_REFERENCED);
             vm_page_clear(p, VM_PG_ABSENT | VM_PG_BUSY);
         }
         vm_page_wake(p);
@@ -262,7 +266,7 @@ vm_swap_write_done(uint64_t slot, bool ok)
         return;
     }
     if ((vm_page_flags(p) & VM_PG_CLEANING) != 0) {
-        vm_object_write_complete(o, p, ok);
+        (void)vm_object_write_complete(o, p, ok);
     }
     vm_object_unlock(o);
 }

@@ -303,11 +303,14 @@ cut_cpu(unsigned cpu, void *arg)
 {
     struct cut *c = arg;
     uint64_t v;
+    int error;
 
     switch (cpu) {
     case 0:
         /* Pages are on their way to the pager, slowly. */
-        CHECK_EQ(vm_pager_clean_request(&c->f.pager, 0, 8), VM_OK);
+        error = vm_pager_clean_request(&c->f.pager, 0, 8);
+        /* If it was cut before: out of range. */
+        CHECK(error == VM_OK || (c->ends > 0 && error == VM_E_INVAL));
         break;
     case 1:
         host_sleep_steps(world_random(60));
@@ -317,8 +320,8 @@ cut_cpu(unsigned cpu, void *arg)
     default:
         for (unsigned i = 0; c->ends == 0 || i < 40; i++) {
             unsigned page = 2 + (unsigned)world_random(6);
-            int error = try_get(c->m, page, &v, false);
 
+            error = try_get(c->m, page, &v, false);
             CHECK(error == VM_OK || error == VM_E_PAGER);
             host_sleep_steps(3);
         }
