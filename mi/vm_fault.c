@@ -247,7 +247,7 @@ vm_fault_try(struct vm_fault *f)
     /*
      * The object may be dead and reused by now (its memory is type-
      * stable).  If the map has not moved, the entry still holds its
-     * reference; and no entry goes without its object's lock after this.
+     * reference; and no reference goes without the object's lock.
      */
     if (!vm_seq_valid(&f->map->seq, f->look.seq)) {
         vm_fault_unlock_objects(f);
@@ -377,9 +377,9 @@ vm_fault_own(struct vm_map *map, vaddr_t va)
 }
 
 /*
- * Bytes in and out, a page at a time.  The map is locked from the lookup
- * to the last byte: a store by the kernel cannot be revoked half-way as a
- * translation can, so a fork must not begin before it ends.
+ * Bytes in and out, a page at a time.  The map is locked from a page's
+ * lookup to its last byte: a store by the kernel cannot be revoked half-way
+ * as a translation can, so a fork must not begin before it ends.
  */
 static int
 vm_map_move_bytes(struct vm_map *map, vaddr_t va, unsigned char *buf,

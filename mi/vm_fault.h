@@ -75,7 +75,10 @@ int vm_fault_own(struct vm_map *map, vaddr_t va) VM_MUST_CHECK;
 int vm_object_read_page(struct vm_object *o, vm_pgno_t pgno, void *buf)
     VM_MUST_CHECK;
 
-/* Fault-around: pages mapped with one that is asked for (power of two). */
+/*
+ * Fault-around: pages mapped with one that is asked for.  A power of two;
+ * 1: none, more than 16 is 16.
+ */
 extern unsigned vm_fault_around;
 
 /* Everything of mi/ and pmap/, in order; RAM is already released. */

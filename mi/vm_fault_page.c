@@ -232,7 +232,8 @@ vm_fault_can_move(struct vm_fault *f)
 
     if (o != f->top->shadow ||
         (o->flags & (VM_OBJ_INTERNAL | VM_OBJ_PUSHED)) !=
-        VM_OBJ_INTERNAL || o->ref_count != o->front_count || f->page->wire_count != 0 ||
+        VM_OBJ_INTERNAL || o->ref_count != o->front_count ||
+        f->page->wire_count != 0 ||
         (vm_page_flags(f->page) & VM_PG_CLEANING) != 0) {
         return false;
     }

@@ -26,7 +26,8 @@ vm_init(void)
 
 /*
  * Programs may be writing what the kernel reads for them, and read what it
- * writes: word by word, so that an aligned word is never torn.
+ * writes, so every access is a relaxed atomic one.  Words are moved whole
+ * where the two buffers are aligned alike; elsewhere they may be torn.
  */
 void
 vm_bytes_copy(void *to, const void *from, size_t n)
@@ -35,20 +36,25 @@ vm_bytes_copy(void *to, const void *from, size_t n)
     const unsigned char *s = from;
 
     while (n > 0) {
-        if ((((uintptr_t)d | (uintptr_t)s) & 7) == 0 && n >= 8) {
-            uint64_t w = __atomic_load_n(
-                (const uint64_t *)(const void *)s, __ATOMIC_RELAXED);
+        uintptr_t both = (uintptr_t)d | (uintptr_t)s;
+        size_t step = 1;
 
-            __atomic_store_n((uint64_t *)(void *)d, w, __ATOMIC_RELAXED);
-            d += 8;
-            s += 8;
-            n -= 8;
+        if ((both & 7) == 0 && n >= 8) {
+            step = 8;
+            __atomic_store_n((uint64_t *)(void *)d, __atomic_load_n(
+                (const uint64_t *)(const void *)s, __ATOMIC_RELAXED),
+                __ATOMIC_RELAXED);
+        } else if ((both & 3) == 0 && n >= 4) {
+            step = 4;
+            __atomic_store_n((uint32_t *)(void *)d, __atomic_load_n(
+                (const uint32_t *)(const void *)s, __ATOMIC_RELAXED),
+                __ATOMIC_RELAXED);
         } else {
             __atomic_store_n(d, __atomic_load_n(s, __ATOMIC_RELAXED),
                 __ATOMIC_RELAXED);
-            d++;
-            s++;
-            n--;
         }
+        d += step;
+        s += step;
+        n -= step;
     }
 }

@@ -17,7 +17,7 @@
  * the sequence of the map concerned is odd, tells them apart.
  *
  * Transition: while vm_map_wire() waits for pagers, the map is unlocked and
- * the entries concerned are marked.  Lookups and faults go on; everyone who
+ * the entries concerned are marked.  Lookups go on; faults, and everyone who
  * would change such an entry waits for map->waiting to be served.
  *
  * Locks: map, then objects.  Never two maps.

@@ -184,8 +184,12 @@ int vm_map_unwire(struct vm_map *map, vaddr_t start, vsize_t size)
  * writable, and keeps its own protection and inheritance.  Where it is
  * shared or wired memory, the bytes are written, and the sharers see them:
  * memory is taken before the first byte, but an error of the source's
- * pager (VM_E_PAGER) leaves a prefix written.  The two may be one map, and
- * may overlap.
+ * pager (VM_E_PAGER) or the end of the thread's patience (VM_E_INTR)
+ * leaves a prefix written.  The two may be one map, and may overlap.
+ *
+ * What is no snapshot: the part of a private file mapping that has been
+ * written to somewhere and forked or copied, in pages that nobody has
+ * written.  They are the file's, in the source and so in the copy.
  */
 int vm_map_copy(struct vm_map *src_map, vaddr_t src, vsize_t size,
     struct vm_map *dst_map, vaddr_t dst) VM_MUST_CHECK;

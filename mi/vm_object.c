@@ -35,9 +35,11 @@ vm_object_alloc(vm_pgno_t npages, uint32_t flags,
     /*
      * Type-stable: somebody may be looking at this memory as a dead
      * object, holding its lock.  So it is made under the lock, and the
-     * lock itself is never initialised twice.
+     * lock itself is never written twice.
      */
-    o->lock.rank = VM_RANK_OBJECT;
+    if (o->lock.rank != VM_RANK_OBJECT) {
+        o->lock.rank = VM_RANK_OBJECT;
+    }
     vm_object_lock(o);
     o->flags = flags;
     o->ref_count = 0;
@@ -68,7 +70,7 @@ vm_object_release(struct vm_object *o)
 uint64_t
 vm_object_count(void)
 {
-    return vm_object_zone.live;
+    return vm_zone_live(&vm_object_zone);
 }
 
 void
@@ -453,7 +455,8 @@ vm_object_purge(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages,
      * was pushed to it, or it would be pushed again.
      */
     while ((o->flags & (VM_OBJ_INTERNAL | VM_OBJ_SHARED |
-        VM_OBJ_PUSHED)) == VM_OBJ_INTERNAL && o->paging == 0 && vm_object_is_sole(o, owner)) {
+        VM_OBJ_PUSHED)) == VM_OBJ_INTERNAL && o->paging == 0 &&
+        vm_object_is_sole(o, owner)) {
         struct vm_object *back = o->shadow;
 
         vm_object_free_range(o, pgno, npages);
@@ -736,6 +739,9 @@ vm_object_check(struct vm_object *o)
     if (o->copy != NULL) {
         KASSERT(o->copy->shadow == o);
         KASSERT((o->copy->flags & VM_OBJ_PUSHED) != 0);
+    }
+    if ((o->flags & VM_OBJ_PUSHED) != 0) {
+        KASSERT(o->shadow != NULL && o->shadow->copy == o);
     }
     vm_object_unlock(o);
 }

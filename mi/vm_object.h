@@ -35,7 +35,7 @@ struct vm_map;
 /* flags (o) */
 #define VM_OBJ_INTERNAL  1u     /* the kernel made it; swap backs it */
 #define VM_OBJ_SHARED    2u     /* several maps see each other's writes */
-#define VM_OBJ_SNAPSHOT  4u     /* pages come by pushes only */
+#define VM_OBJ_SNAPSHOT  4u     /* no program writes it: needs-copy */
 #define VM_OBJ_PUSHED    8u     /* is shadow->copy: bypass would miss */
 #define VM_OBJ_DEAD      16u    /* being terminated */
 #define VM_OBJ_CACHE     32u    /* its pager holds a reference */
@@ -173,7 +173,7 @@ void vm_object_collapse(struct vm_object *front);
 void vm_object_unwire(struct vm_object *o, vm_pgno_t pgno,
     vm_pgno_t npages);
 
-/* Which pages of [pgno, +n) are resident somewhere in the chain. */
+/* How many pages of [pgno, +n) are resident somewhere in the chain. */
 vm_pgno_t vm_object_resident(struct vm_object *o, vm_pgno_t pgno,
     vm_pgno_t npages);
 

@@ -80,11 +80,16 @@ int vm_object_create_pager(struct vm_pager *pg, vm_pgno_t npages,
  *     allow it again and wake those who wait.
  * flush: drop the pages.  Modified ones go back by data_write first, and
  *     snapshots get what they need before: from memory, or by asking the
- *     pager for the old data; lock_completed tells when all is done.
- * clean_request: write modified pages back, keep them; lock_completed.
+ *     pager for the old data; lock_completed tells when all is done, the
+ *     write_dones included.  A page stays if it is wired, if its write
+ *     fails, or if a snapshot needs it and there is no memory to save it;
+ *     an answer of data_error to such a request loses it to the snapshot.
+ * clean_request: write modified pages back, keep them; lock_completed
+ *     when every write is done, also of pages modified again meanwhile.
  * cache: keep the object when nobody maps it.
  * dead: the pager is gone: its waiters get VM_E_PAGER, now and later;
  *     resident pages stay, and the default pager takes modified ones.
+ *     Calls that were under way may still arrive; terminate does not.
  */
 int vm_pager_data_provided(struct vm_pager *pg, vm_pgno_t pgno,
     vm_pgno_t n, const void *data, vm_prot_t forbid, bool dirty)

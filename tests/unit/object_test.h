@@ -75,15 +75,6 @@ fail_from(long n)
     host_hooks.alloc = n > 0 ? fail_hook : NULL;
 }
 
-/* A test of what BUGS.txt says is wrong: with PAL_KNOWN=1, run it. */
-static inline void
-known_bug(const char *what)
-{
-    if (getenv("PAL_KNOWN") == NULL) {
-        test_skip(what);
-    }
-}
-
 /* ---- maps ------------------------------------------------------------- */
 
 static inline struct vm_map *

@@ -9,7 +9,7 @@
 #define N       24u             /* pages of a map */
 #define MAPS    10u
 
-/* ---- random families ------------------------------------------------------ */
+/* ---- random families ---------------------------------------------------- */
 
 /* What each map of a family must show. */
 static struct member {
@@ -231,7 +231,7 @@ TEST(families_short_of_memory)
     }
 }
 
-/* ---- ten thousand generations --------------------------------------------- */
+/* ---- ten thousand generations ------------------------------------------- */
 
 struct line {
     const char *name;
@@ -344,7 +344,7 @@ TEST(endless_forking)
     }
 }
 
-/* ---- merge and bypass, seen from outside ---------------------------------- */
+/* ---- merge and bypass, seen from outside -------------------------------- */
 
 TEST(bypass_lets_the_parents_memory_go)
 {
@@ -449,7 +449,7 @@ TEST(collapse_without_nodes)
     }
 }
 
-/* ---- swap-in under way ------------------------------------------------------ */
+/* ---- swap-in under way -------------------------------------------------- */
 
 struct transit {
     struct tp swap;

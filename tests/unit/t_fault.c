@@ -6,7 +6,7 @@
  */
 #include "object_test.h"
 
-/* ---- the cases ------------------------------------------------------------- */
+/* ---- the cases ---------------------------------------------------------- */
 
 static const enum vm_stat cases[] = {
     VM_STAT_FAULT_ZERO, VM_STAT_FAULT_SOFT, VM_STAT_FAULT_COPY,
@@ -99,7 +99,7 @@ TEST(bad_arguments)
     world_end();
 }
 
-/* ---- moved, not copied ------------------------------------------------------ */
+/* ---- moved, not copied -------------------------------------------------- */
 
 /*
  * A child whose two halves are objects before one backing object, which
@@ -160,7 +160,7 @@ TEST(moved_if_nobody_else_covers_it)
     }
 }
 
-/* ---- every allocation of every kind of fault --------------------------------- */
+/* ---- every allocation of every kind of fault ---------------------------- */
 
 static struct scene {
     struct tp f;
@@ -309,7 +309,7 @@ TEST(each_allocation_fails)
     }
 }
 
-/* ---- a copy that could not be entered ------------------------------------------ */
+/* ---- a copy that could not be entered ----------------------------------- */
 
 /*
  * The copy-up fails at its n-th allocation; then the entry is shared by
@@ -365,7 +365,7 @@ TEST(failed_copy_then_share)
     }
 }
 
-/* ---- a fork that races with faults ----------------------------------------------- */
+/* ---- a fork that races with faults -------------------------------------- */
 
 static struct forks {
     struct vm_map *map, *child[10];

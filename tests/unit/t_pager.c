@@ -89,7 +89,7 @@ stage_run(void (*act)(struct stage *), int want0, int want1, uint64_t value)
 #define BEGIN() \
     boot_seed(1024, 64, test_seed * 1000 + round); stage_begin()
 
-/* ---- answers ----------------------------------------------------------------- */
+/* ---- answers ------------------------------------------------------------ */
 
 TEST(more_and_fewer)
 {
@@ -182,7 +182,7 @@ TEST(error_for_those_who_wait)
     }
 }
 
-/* ---- silence ------------------------------------------------------------------ */
+/* ---- silence ------------------------------------------------------------ */
 
 static void
 act_silent(struct stage *s)
@@ -219,7 +219,7 @@ TEST(silence_hurts_who_asked)
     }
 }
 
-/* ---- locks --------------------------------------------------------------------- */
+/* ---- locks -------------------------------------------------------------- */
 
 static void
 act_unlock(struct stage *s)
@@ -275,7 +275,7 @@ TEST(read_lock_holds_for_private_writes)
     }
 }
 
-/* ---- writing back ----------------------------------------------------------------- */
+/* ---- writing back ------------------------------------------------------- */
 
 TEST(clean_request_keeps_pages)
 {
@@ -375,7 +375,7 @@ TEST(dirty_data_goes_home)
     }
 }
 
-/* ---- life and death ------------------------------------------------------------------ */
+/* ---- life and death ----------------------------------------------------- */
 
 TEST(cache_keeps_the_object)
 {

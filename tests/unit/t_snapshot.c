@@ -9,7 +9,7 @@
 #define N       16u             /* pages of a source */
 #define COPIES  6u
 
-/* ---- any history ------------------------------------------------------------ */
+/* ---- any history -------------------------------------------------------- */
 
 struct copy {
     struct vm_map *map;
@@ -200,7 +200,7 @@ TEST(files)
     }
 }
 
-/* ---- one moment, one snapshot ------------------------------------------------ */
+/* ---- one moment, one snapshot ------------------------------------------- */
 
 TEST(reused_until_written)
 {
@@ -279,7 +279,7 @@ TEST(not_reused_when_emptied)
     }
 }
 
-/* ---- zero ---------------------------------------------------------------------- */
+/* ---- zero --------------------------------------------------------------- */
 
 TEST(zero_stays_zero)
 {
@@ -313,7 +313,7 @@ TEST(zero_stays_zero)
     }
 }
 
-/* ---- a pager's flush -------------------------------------------------------------- */
+/* ---- a pager's flush ---------------------------------------------------- */
 
 static void
 flush_begin(struct tp *f, struct vm_map **m, struct vm_map **c)
@@ -388,7 +388,6 @@ TEST(flushes_that_overlap)
     struct vm_map *m, *c;
     struct tp f;
 
-    known_bug("BUGS.txt, flush 1");
     flush_begin(&f, &m, &c);
     f.hold = true;
     CHECK_EQ(vm_pager_flush(&f.pager, 0, 4), VM_OK);    /* A: 0 1 2 3 */
@@ -454,7 +453,6 @@ TEST(flush_while_a_reader_waits)
 {
     struct asked a = { .ends = 0 };
 
-    known_bug("BUGS.txt, flush 2");
     flush_begin(&a.f, &a.m, &a.c);
     a.f.hold = true;
     world_run(2, asked_cpu, &a);
@@ -464,7 +462,7 @@ TEST(flush_while_a_reader_waits)
     flush_end(&a.f, a.m, a.c);
 }
 
-/* ---- writers and copies at once ------------------------------------------------ */
+/* ---- writers and copies at once ----------------------------------------- */
 
 static struct race {
     struct vm_object *object;

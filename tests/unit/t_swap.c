@@ -223,7 +223,7 @@ TEST(unexpected_answers)
     free(junk);
 }
 
-/* ---- in transit, with others about ------------------------------------------- */
+/* ---- in transit, with others about -------------------------------------- */
 
 static struct way_in {
     struct vm_map *m, *child;
