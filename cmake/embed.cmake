@@ -2,7 +2,7 @@
 #
 # The example of docs/embedding.md: the core and its pmap in a program with
 # no shim but its own, in one format.
-add_executable(embed EXCLUDE_FROM_ALL ${_root}/tests/embed/embed.c
+add_executable(embed ${_root}/tests/embed/embed.c
     ${PAL_MI} ${PAL_PMAP})
 target_compile_options(embed PRIVATE -std=gnu11 ${PAL_WARNINGS} -O1 -g
     -fsanitize=address,undefined -fno-sanitize-recover=all)

@@ -162,9 +162,16 @@ vm_pager_answer(struct vm_pager *pg, vm_pgno_t pgno, vm_pgno_t n,
     if ((forbid & ~VM_PROT_ALL) != 0) {
         return VM_E_INVAL;
     }
-    error = vm_pager_lock_object(pg, pgno, n, &o);
+    error = vm_pager_lock_any(pg, &o);
     if (error != VM_OK) {
         return error;
+    }
+    if (n == 0 || pgno + n < pgno || pgno + n > o->npages) {
+        /*
+         * Told, but what is inside is taken: the object may have been cut
+         * short since these pages were asked for, and somebody waits.
+         */
+        error = VM_E_INVAL;
     }
     vm_object_paging_begin(o);
     /* The lock may be dropped in between: it may die, or be cut short. */

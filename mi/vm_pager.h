@@ -65,7 +65,8 @@ int vm_object_create_pager(struct vm_pager *pg, vm_pgno_t npages,
 /*
  * Answers and demands of a pager, by any thread, no lock held.
  * => Fails: VM_E_ADDRESS  the object is gone
- *           VM_E_INVAL    a range beyond the object, or that wraps
+ *           VM_E_INVAL    a range beyond the object, or that wraps (of
+ *                         data, what lies inside is taken all the same)
  *           VM_E_NOMEM    pages not asked for found no frame (those asked
  *                         for have theirs)
  * data_provided: n pages of bytes.  Pages that nobody asked for are taken
