@@ -392,9 +392,10 @@ vm_object_offer(struct vm_object *o)
     vm_object_unlock(front);
 }
 
-static void
-vm_object_unref_from(struct vm_object *o, const struct vm_map *owner)
+void
+vm_object_unref(struct vm_object *o, const struct vm_map *owner)
 {
+    /* What a dead object shadowed loses a reference of no owner. */
     while (o != NULL) {
         vm_object_lock(o);
         vm_object_drop_locked(o, owner);
@@ -413,19 +414,13 @@ vm_object_unref_from(struct vm_object *o, const struct vm_map *owner)
 }
 
 void
-vm_object_unref(struct vm_object *o, const struct vm_map *owner)
-{
-    vm_object_unref_from(o, owner);
-}
-
-void
 vm_object_paging_end_unlock(struct vm_object *o)
 {
     KASSERT(o->paging > 0);
     o->paging--;
     if (o->paging == 0 && o->ref_count == 0 &&
         (o->flags & VM_OBJ_DEAD) == 0) {
-        vm_object_unref_from(vm_object_terminate(o), NULL);
+        vm_object_unref(vm_object_terminate(o), NULL);
         return;
     }
     vm_object_unlock(o);

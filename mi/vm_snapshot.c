@@ -24,6 +24,17 @@
  */
 #include "vm_object_impl.h"
 
+/*
+ * Does copy look through its source at pgno?  Its own page number in *k.
+ */
+static bool
+vm_snapshot_lacks(struct vm_object *copy, vm_pgno_t pgno, vm_pgno_t *k)
+{
+    *k = pgno - copy->shadow_pgno;
+    return pgno >= copy->shadow_pgno && *k < copy->npages &&
+        vm_radix_lookup(&copy->pages, *k) == VM_SLOT_EMPTY;
+}
+
 int
 vm_object_needs_push(struct vm_object *o, vm_pgno_t pgno, bool *needs)
 {
@@ -37,9 +48,7 @@ vm_object_needs_push(struct vm_object *o, vm_pgno_t pgno, bool *needs)
     if (!vm_mutex_trylock(&copy->lock)) {
         return VM_E_RETRY;
     }
-    k = pgno - copy->shadow_pgno;
-    *needs = pgno >= copy->shadow_pgno && k < copy->npages &&
-        vm_radix_lookup(&copy->pages, k) == VM_SLOT_EMPTY;
+    *needs = vm_snapshot_lacks(copy, pgno, &k);
     vm_object_unlock(copy);
     return VM_OK;
 }
@@ -57,9 +66,7 @@ vm_object_push(struct vm_object *o, vm_pgno_t pgno, struct vm_page *p)
     if (!vm_mutex_trylock(&copy->lock)) {
         return VM_E_RETRY;
     }
-    k = pgno - copy->shadow_pgno;
-    if (pgno < copy->shadow_pgno || k >= copy->npages ||
-        vm_radix_lookup(&copy->pages, k) != VM_SLOT_EMPTY) {
+    if (!vm_snapshot_lacks(copy, pgno, &k)) {
         vm_object_unlock(copy);
         return VM_OK;
     }
