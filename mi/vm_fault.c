@@ -147,7 +147,8 @@ vm_fault_act(struct vm_fault *f)
 
     switch (f->action) {
     case VM_FAULT_ENTER:
-        return vm_fault_enter(f);
+        /* vm_fault_try() does that itself. */
+        break;
     case VM_FAULT_WIRE:
         f->page->wire_count++;
         return VM_OK;

@@ -289,30 +289,6 @@ vm_fault_copy_up(struct vm_fault *f)
     return VM_OK;
 }
 
-/* Walk the chain; leaves obj, obj_pgno set and obj locked. */
-static vm_slot_t
-vm_fault_find(struct vm_fault *f)
-{
-    struct vm_object *o = f->top;
-    vm_pgno_t pgno = f->pgno;
-    vm_slot_t slot;
-
-    while ((slot = vm_radix_lookup(&o->pages, pgno)) == VM_SLOT_EMPTY &&
-        o->shadow != NULL) {
-        struct vm_object *back = o->shadow;
-
-        pgno += o->shadow_pgno;
-        vm_object_lock(back);
-        if (o != f->top) {
-            vm_object_unlock(o);
-        }
-        o = back;
-    }
-    f->obj = o;
-    f->obj_pgno = pgno;
-    return slot;
-}
-
 void
 vm_fault_undo(struct vm_fault *f)
 {
@@ -355,10 +331,13 @@ int
 vm_fault_page(struct vm_fault *f)
 {
     bool write = (f->access & VM_PROT_WRITE) != 0;
-    vm_slot_t slot = vm_fault_find(f);
-    struct vm_page *p = vm_slot_page(slot);
+    struct vm_page *p;
+    vm_slot_t slot;
     int error = VM_OK;
 
+    f->obj_pgno = f->pgno;
+    f->obj = vm_object_chain_find(f->top, &f->obj_pgno, &slot);
+    p = vm_slot_page(slot);
     f->resident = false;
     f->copied = false;
     f->collapse = false;

@@ -9,6 +9,7 @@
  * where it is made.
  */
 #include "vm_map_impl.h"
+#include "vm_object_impl.h"
 #include "pmap_ctl.h"
 
 /* One entry by itself. */
@@ -82,26 +83,17 @@ audit_panic(const struct pmap_mapping *m, const char *what)
 static struct vm_page *
 audit_resolve(struct vm_object *o, vm_pgno_t pgno, bool *top)
 {
-    struct vm_page *page = NULL;
+    struct vm_object *at;
+    vm_slot_t slot;
 
-    *top = true;
     vm_object_lock(o);
-    for (;;) {
-        vm_slot_t slot = vm_radix_lookup(&o->pages, pgno);
-        struct vm_object *back = o->shadow;
-
-        page = vm_slot_page(slot);
-        if (slot != VM_SLOT_EMPTY || back == NULL) {
-            break;
-        }
-        pgno += o->shadow_pgno;
-        vm_object_lock(back);
-        vm_object_unlock(o);
-        o = back;
-        *top = false;
+    at = vm_object_chain_find(o, &pgno, &slot);
+    *top = at == o;
+    if (at != o) {
+        vm_object_unlock(at);
     }
     vm_object_unlock(o);
-    return page;
+    return vm_slot_page(slot);
 }
 
 /* A page that some snapshot still sees through must not be writable. */

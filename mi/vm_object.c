@@ -558,12 +558,7 @@ vm_object_resize(struct vm_object *o, vm_pgno_t npages)
     return VM_OK;
 }
 
-/*
- * The page that reads at pgno of o's chain.  o is locked by the caller and
- * stays so; the object that has the page is returned locked too (it may be
- * o).  slot EMPTY: nobody has it, and the last object is returned.
- */
-static struct vm_object *
+struct vm_object *
 vm_object_chain_find(struct vm_object *o, vm_pgno_t *pgno, vm_slot_t *slot)
 {
     struct vm_object *top = o;

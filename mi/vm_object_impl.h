@@ -2,7 +2,8 @@
 /*
  * vm_object_impl.h - what the files that work on memory objects share:
  * vm_object.c, vm_collapse.c, vm_snapshot.c, vm_fault*.c, vm_pager.c,
- * vm_flush.c, vm_swap.c, vm_pageout.c, vm_stat.c, vm_init.c.
+ * vm_flush.c, vm_swap.c, vm_pageout.c, vm_stat.c, vm_map_audit.c,
+ * vm_init.c.
  */
 #ifndef VM_OBJECT_IMPL_H
 #define VM_OBJECT_IMPL_H
@@ -70,6 +71,16 @@ void vm_object_free_slot(struct vm_object *o, vm_pgno_t pgno,
 /* Give the page in `from` to `to` at pgno, where to is EMPTY. */
 bool vm_object_move_page(struct vm_object *from, vm_pgno_t from_pgno,
     struct vm_object *to, vm_pgno_t to_pgno);
+
+/*
+ * vm_object_chain_find - the slot that reads at *pgno of o's chain.
+ *
+ * => Locks:   o, which stays locked; the chain hand over hand below it
+ * => Returns: the object that has it, locked (it may be o), and *pgno there;
+ *             if nobody has it (*slot EMPTY), the last of the chain
+ */
+struct vm_object *vm_object_chain_find(struct vm_object *o,
+    vm_pgno_t *pgno, vm_slot_t *slot);
 
 /* BUSY is over: wake who waits for the page. */
 void vm_page_wake(struct vm_page *p);
