@@ -91,11 +91,14 @@ static const char *const rank_names[VM_RANK_COUNT] = {
 static const char *
 rank_name(enum vm_rank rank)
 {
-    if (rank < VM_RANK_MAP || rank >= VM_RANK_COUNT) {
+    if (rank < VM_RANK_OUTER || rank >= VM_RANK_COUNT) {
         kern_panic("lock with bad rank %u: not initialised?",
             (unsigned)rank);
     }
-    return rank_names[rank];
+    if (rank < VM_RANK_MAP) {
+        return "embedder's outer";
+    }
+    return rank < VM_RANK_INNER ? rank_names[rank] : "embedder's inner";
 }
 
 /* The running thread is about to wait for a lock of this rank. */
@@ -111,7 +114,7 @@ vm_held_acquire(enum vm_rank rank)
     for (; r < VM_RANK_COUNT; r++) {
         if (h->count[r] != 0) {
             kern_panic("lock order: %s lock taken with %s lock held",
-                name, rank_names[r]);
+                name, rank_name((enum vm_rank)r));
         }
     }
     if (h->count[rank] == UINT8_MAX) {

@@ -16,7 +16,8 @@
 #include "vm_kern.h"
 
 enum vm_rank {
-    VM_RANK_MAP = 1,    /* address map (mutex) */
+    VM_RANK_OUTER = 1,  /* up to here: the embedder's, outside the core's */
+    VM_RANK_MAP = VM_RANK_OUTER + 8,    /* address map (mutex) */
     VM_RANK_OBJECT,     /* memory object (mutex), front before backing */
     VM_RANK_LEAF,       /* leaf table (bit in its frame) */
     VM_RANK_PV,         /* reverse map of a page (bit in its frame) */
@@ -25,7 +26,8 @@ enum vm_rank {
     VM_RANK_SWAP,       /* swap slots (spin) */
     VM_RANK_ZONE,       /* allocator of one kind of structure (spin) */
     VM_RANK_FREE,       /* free frames (spin) */
-    VM_RANK_COUNT
+    VM_RANK_INNER,      /* from here: the embedder's, inside the core's */
+    VM_RANK_COUNT = VM_RANK_INNER + 4
 };
 
 /* What one thread holds: a count for each rank (debug builds). */

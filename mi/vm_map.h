@@ -179,6 +179,30 @@ int vm_map_unwire(struct vm_map *map, vaddr_t start, vsize_t size)
     VM_MUST_CHECK;
 
 /*
+ * vm_map_move - [src, +size) is found at dst from now on, wiring included;
+ * what was at dst goes.  Costs entries, not pages.  The ranges must not
+ * overlap (VM_E_INVAL).
+ * vm_map_extend - what is mapped up to end goes on for size bytes: the
+ * same object's next pages if it is shared or a file's, else zeros.  Not
+ * wired.  VM_E_ADDRESS: no region ends there; VM_E_NOSPACE: one begins.
+ * vm_map_reset - private memory shows again what it showed when it was
+ * mapped (the file, or zeros); shared memory stays.  VM_E_BUSY: wired.
+ */
+int vm_map_move(struct vm_map *map, vaddr_t src, vsize_t size, vaddr_t dst)
+    VM_MUST_CHECK;
+int vm_map_extend(struct vm_map *map, vaddr_t end, vsize_t size)
+    VM_MUST_CHECK;
+int vm_map_reset(struct vm_map *map, vaddr_t start, vsize_t size)
+    VM_MUST_CHECK;
+
+/*
+ * vm_map_resident - how many pages of a range are in memory, mapped or not.
+ * vec: a byte for each, 1 if it is; then there may be no holes.
+ */
+int vm_map_resident(struct vm_map *map, vaddr_t start, vsize_t size,
+    uint8_t *vec, uint64_t *count) VM_MUST_CHECK;
+
+/*
  * vm_map_copy - virtual copy of [src, +size) over [dst, +size): Mach
  * vm_copy.  A snapshot of the source; the destination must exist and be
  * writable, and keeps its own protection and inheritance.  Where it is

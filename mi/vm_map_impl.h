@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vm_map_impl.h - what the files that work on address maps share:
- * vm_map.c, vm_map_tree.c, vm_map_ops.c, vm_map_wire.c, vm_map_copy.c and
- * vm_map_audit.c.  Nobody else includes it, but their tests.
+ * vm_map.c, vm_map_tree.c, vm_map_ops.c, vm_map_wire.c, vm_map_copy.c,
+ * vm_map_move.c and vm_map_audit.c.  Nobody else includes it, but their tests.
  *
  * How an operation on a range is made, everywhere:
  *

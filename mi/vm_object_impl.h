@@ -3,7 +3,7 @@
  * vm_object_impl.h - what the files that work on memory objects share:
  * vm_object.c, vm_collapse.c, vm_snapshot.c, vm_fault*.c, vm_pager.c,
  * vm_flush.c, vm_swap.c, vm_pageout.c, vm_stat.c, vm_map_audit.c,
- * vm_init.c.
+ * vm_map_move.c, vm_init.c.
  */
 #ifndef VM_OBJECT_IMPL_H
 #define VM_OBJECT_IMPL_H

@@ -61,18 +61,25 @@ stat_pages(struct vm_statistics *out)
 }
 
 void
-vm_statistics(struct vm_statistics *out)
+vm_stat_events(uint64_t event[VM_STAT_COUNT])
 {
-    *out = (struct vm_statistics){ .page_size = VM_PAGE_SIZE };
+    memset(event, 0, VM_STAT_COUNT * sizeof(event[0]));
     for (unsigned cpu = 0; cpu < VM_MAX_CPUS; cpu++) {
         for (unsigned s = 0; s < VM_STAT_COUNT; s++) {
-            out->event[s] += vm_get(&vm_stat_cpu[cpu][s]);
+            event[s] += vm_get(&vm_stat_cpu[cpu][s]);
         }
     }
     /* Each fault is counted once, by its case. */
     for (unsigned s = VM_STAT_FAULT_ZERO; s < VM_STAT_FAULT_ERRORS; s++) {
-        out->event[VM_STAT_FAULTS] += out->event[s];
+        event[VM_STAT_FAULTS] += event[s];
     }
+}
+
+void
+vm_statistics(struct vm_statistics *out)
+{
+    *out = (struct vm_statistics){ .page_size = VM_PAGE_SIZE };
+    vm_stat_events(out->event);
     out->pages_free = vm_page_kind_count(VM_PAGE_FREE);
     out->pages_object = vm_page_kind_count(VM_PAGE_OBJECT);
     out->pages_table = vm_page_kind_count(VM_PAGE_TABLE);

@@ -57,6 +57,8 @@ struct vm_statistics {
     uint64_t pages_wired, pages_modified, pages_busy;
 };
 
+/* The counters alone: cheap. */
+void vm_stat_events(uint64_t event[VM_STAT_COUNT]);
 /* Sums; pages by state are counted by walking the core map. */
 void vm_statistics(struct vm_statistics *out);
 extern const char *const vm_stat_names[VM_STAT_COUNT];

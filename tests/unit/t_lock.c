@@ -374,8 +374,8 @@ TEST(rank_pairs)
     enum vm_rank outer, inner;
 
     begin();
-    for (outer = VM_RANK_MAP; outer < VM_RANK_COUNT; outer++) {
-        for (inner = VM_RANK_MAP; inner < VM_RANK_COUNT; inner++) {
+    for (outer = VM_RANK_OUTER; outer < VM_RANK_COUNT; outer++) {
+        for (inner = VM_RANK_OUTER; inner < VM_RANK_COUNT; inner++) {
             bool legal = inner > outer ||
                 (inner == outer && inner == VM_RANK_OBJECT);
 
@@ -400,14 +400,14 @@ TEST(rank_ladder)
     enum vm_rank r;
 
     begin();
-    for (r = VM_RANK_MAP; r < VM_RANK_COUNT; r++) {
+    for (r = VM_RANK_OUTER; r < VM_RANK_COUNT; r++) {
         vm_held_acquire(r);
     }
-    for (r = VM_RANK_MAP; r < VM_RANK_COUNT; r++) {
+    for (r = VM_RANK_OUTER; r < VM_RANK_COUNT; r++) {
         CHECK(host_expect_panic(acquire, &r));
         vm_held_release(r);
     }
-    for (r = VM_RANK_MAP; r < VM_RANK_COUNT; r++) {
+    for (r = VM_RANK_OUTER; r < VM_RANK_COUNT; r++) {
         CHECK(!vm_held_any(r));
         CHECK(host_expect_panic(release, &r));
     }

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * x86_64/trap.c - exceptions and interrupts, decoded.
+ *
+ * Source: SDM 6.15 "Exception and interrupt reference", 4.7 "Page-fault
+ * exceptions" for the error code.
+ *
+ * The kernel's stack overflows into an unmapped page: the page fault cannot
+ * be pushed there, which makes a double fault, on its own stack, with both
+ * CR2 and rsp near that page.
+ */
+#include "cpu.h"
+
+#define PF_PRESENT      (1u << 0)
+#define PF_WRITE        (1u << 1)
+#define PF_RESERVED     (1u << 3)
+#define PF_FETCH        (1u << 4)
+
+enum exception {
+    EX_DIVIDE = 0, EX_DEBUG = 1, EX_BREAK = 3, EX_OVERFLOW = 4, EX_BOUND = 5,
+    EX_INVALID = 6, EX_DOUBLE = 8, EX_SEGMENT = 11, EX_STACK = 12,
+    EX_PROTECTION = 13, EX_PAGE = 14, EX_FLOAT = 16, EX_ALIGN = 17,
+    EX_SIMD = 19
+};
+
+/* FPE_* of Linux (siginfo.h) for the exception bits of x87 and SSE. */
+static int
+trap_float_code(unsigned pending)
+{
+    static const uint8_t code[] = {
+        7 /* invalid */, 5 /* denormal: underflow */, 3 /* divide */,
+        4 /* overflow */, 5 /* underflow */, 6 /* inexact */
+    };
+
+    for (unsigned i = 0; i < sizeof(code); i++) {
+        if (pending & (1u << i)) {
+            return code[i];
+        }
+    }
+    return 0;
+}
+
+static int
+trap_float(uint64_t vector)
+{
+    uint32_t mxcsr;
+    uint16_t status, control;
+
+    if (vector == EX_SIMD) {
+        __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
+        return trap_float_code(mxcsr & ~(mxcsr >> 7));
+    }
+    __asm__ volatile("fnstsw %0; fnstcw %1" : "=m"(status), "=m"(control));
+    return trap_float_code(status & ~(unsigned)control);
+}
+
+/* RSVD says that no entry could be meant: P is not set with it under TCG. */
+static void
+trap_page(struct md_frame *f, struct trap *t)
+{
+    READ_CR(2, t->va);
+    if (f->error & PF_RESERVED) {
+        t->kind = TRAP_OTHER;
+        return;
+    }
+    t->kind = TRAP_FAULT;
+    t->access = f->error & PF_WRITE ? VM_PROT_WRITE :
+        f->error & PF_FETCH ? VM_PROT_EXEC : VM_PROT_READ;
+    if (t->access == VM_PROT_EXEC && !md_frame_is_user(f) &&
+        *(uint64_t *)(uintptr_t)f->rsp == (uintptr_t)usercopy_called) {
+        /* md_probe() called there: undo the call, it has faulted. */
+        f->rip = (uintptr_t)usercopy_call;
+        f->rsp += 8;
+    }
+}
+
+static void
+trap_double(const struct md_frame *f, struct trap *t)
+{
+    const uint64_t page = (uint64_t)1 << MD_PAGE_SHIFT;
+
+    READ_CR(2, t->va);
+    t->kind = t->va + page - f->rsp < 2 * page ? TRAP_STACK : TRAP_OTHER;
+    t->access = VM_PROT_WRITE;
+}
+
+void trap_exception(struct md_frame *f);
+void
+trap_exception(struct md_frame *f)
+{
+    struct trap t = { .kind = TRAP_OTHER, .raw = f->error };
+
+    switch (f->vector) {
+    case EX_PAGE:
+        trap_page(f, &t);
+        break;
+    case EX_DIVIDE:
+        t.kind = TRAP_DIVIDE;
+        t.code = 1;                     /* FPE_INTDIV */
+        break;
+    case EX_DEBUG:
+        /* DR6 is sticky; only single steps come here (6.15). */
+        __asm__ volatile("mov %0, %%db6" : : "r"(0xffff0ff0ul));
+        t.kind = TRAP_STEP;
+        break;
+    case EX_BREAK:
+        t.kind = TRAP_BREAK;
+        break;
+    case EX_OVERFLOW:
+    case EX_BOUND:
+        t.kind = TRAP_OVERFLOW;
+        break;
+    case EX_INVALID:
+        t.kind = TRAP_ILLEGAL;
+        break;
+    case EX_SEGMENT:
+    case EX_STACK:
+    case EX_PROTECTION:
+        t.kind = TRAP_PRIVILEGED;
+        break;
+    case EX_FLOAT:
+    case EX_SIMD:
+        t.kind = TRAP_FLOAT;
+        t.code = trap_float(f->vector);
+        break;
+    case EX_ALIGN:
+        t.kind = TRAP_ALIGN;
+        break;
+    case EX_DOUBLE:
+        trap_double(f, &t);
+        break;
+    default:
+        t.raw |= f->vector << 32;
+        break;
+    }
+    if (f->rflags & RFLAGS_IF && f->vector != EX_DOUBLE) {
+        __asm__ volatile("sti" : : : "memory");
+    }
+    kern_trap(f, &t);
+}
+
+void trap_interrupt(struct md_frame *f);
+void
+trap_interrupt(struct md_frame *f)
+{
+    switch (f->vector) {
+    case VECTOR_TIMER:
+        lapic_eoi();
+        timer_interrupt();
+        break;
+    case VECTOR_CONSOLE:
+        kern_interrupt_console();
+        lapic_eoi();
+        break;
+    case VECTOR_CALL:
+        lapic_eoi();
+        smp_serve();
+        break;
+    case VECTOR_IPI:
+        lapic_eoi();
+        kern_interrupt_ipi();
+        break;
+    default:
+        /* Spurious ones of the APIC (SDM 10.9) and of the PIC want no EOI. */
+        break;
+    }
+}
+
+const char md_arch[] = "x86_64";
+
+unsigned
+md_frame_registers(const struct md_frame *f,
+    struct md_register out[MD_REGISTERS])
+{
+    uint64_t cr2, cr3;
+    unsigned n = 0;
+
+    READ_CR(2, cr2);
+    READ_CR(3, cr3);
+    const struct md_register r[] = {
+        { "rax", f->rax }, { "rbx", f->rbx }, { "rcx", f->rcx },
+        { "rdx", f->args[2] }, { "rsi", f->args[1] }, { "rdi", f->args[0] },
+        { "rbp", f->rbp }, { "rsp", f->rsp }, { "r8", f->args[4] },
+        { "r9", f->args[5] }, { "r10", f->args[3] }, { "r11", f->r11 },
+        { "r12", f->r12 }, { "r13", f->r13 }, { "r14", f->r14 },
+        { "r15", f->r15 }, { "rip", f->rip }, { "rflags", f->rflags },
+        { "cs", f->cs }, { "ss", f->ss }, { "vector", f->vector },
+        { "error", f->error }, { "cr2", cr2 }, { "cr3", cr3 }
+    };
+
+    _Static_assert(sizeof(r) / sizeof(r[0]) <= MD_REGISTERS, "registers");
+    for (; n < sizeof(r) / sizeof(r[0]); n++) {
+        out[n] = r[n];
+    }
+    return n;
+}
