@@ -27,8 +27,23 @@ enum kern_stream { KERN_OUT, KERN_ERR, KERN_LOG, KERN_TEST, KERN_STREAMS };
 void kern_console_write(enum kern_stream s, const void *buf, size_t n);
 
 /*
- * printf to the log.  %d %i %u %x %X %p %s %c %% with - 0 width precision
- * (* too) and the lengths hh h l ll z j t.  Any context.  A line ends with \n.
+ * Standard input.  read: at least one byte, or *got is 0 at its end (of a
+ * plain console: once for each end that is typed).  ready: it would not sleep.
+ * => Context: read: a thread without locks, sleeps
+ * => Fails:   VM_E_INTR
+ * signal: what an interrupt from the host calls, in interrupt context.
+ */
+int kern_console_read(void *buf, size_t n, size_t *got) VM_MUST_CHECK;
+bool kern_console_ready(void);
+extern void (*kern_console_signal)(void);
+
+/* By kern_main, when there is a thread; by panic, when there is only one. */
+void kern_console_bootstrap(void);
+void kern_console_panic(void);
+
+/*
+ * printf to the log.  %d %i %u %x %X %p %s %c %% with - 0 # + width
+ * precision (* too) and the lengths hh h l ll z j t.  Any context.  A line ends with \n.
  */
 void kern_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void kern_vprintf(enum kern_stream s, const char *fmt, va_list ap);
@@ -50,27 +65,48 @@ bool kern_symbol(uint64_t pc, const char **name, uint64_t *offset);
 
 /* ---- options of the boot command line --------------------------------- */
 
-/* Value of "name=value", or NULL.  Constant after boot. */
+/* Value of "name=value", "" of a bare "name"; or NULL.  Constant after boot. */
 const char *kern_option(const char *name);
 /* A number with an optional suffix K, M or G; def if it is not given. */
 uint64_t kern_option_u64(const char *name, uint64_t def);
+void kern_option_bootstrap(const char *cmdline);
+
+/* ---- bytes and strings, as in C11 7.24 --------------------------------
+ *
+ * memset, memcpy and memcmp are in vm_kern.h.  <md_cpu.h> may define
+ *   MD_PAGE_CLEAR  and md_page_clear(void *p, size_t n)
+ *   MD_PAGE_COPY   and md_page_copy(void *to, const void *from, size_t n)
+ * inline, for n bytes at addresses that are multiples of 4096, n too: with
+ * instructions that are faster than stores of words.
+ */
+void *memmove(void *to, const void *from, size_t n);
+void *memchr(const void *p, int c, size_t n);
+size_t strlen(const char *s);
+size_t strnlen(const char *s, size_t max);
+int strcmp(const char *a, const char *b);
+int strncmp(const char *a, const char *b, size_t n);
+char *strchr(const char *s, int c);
 
 /* ---- time ------------------------------------------------------------- */
 
 uint64_t kern_now(void);                /* ns since boot; never steps back */
 /* Wall-clock seconds at boot: option "time=", 0 without. */
 extern uint64_t kern_epoch;
+/* Once, after md_devices_init(), which may measure md_tick_hz; before it
+ * kern_now() is 0.  first_tick: md_ticks() at time 0. */
+void kern_time_bootstrap(uint64_t first_tick);
 
 /* ---- memory ----------------------------------------------------------- */
 
 /*
- * kern_alloc - size bytes, aligned to 16, zeroed; or NULL.  Takes the
- * kernel's reserve.  Up to KERN_ALLOC_SMALL from zones of powers of two;
- * more is whole frames in the kernel's window.  kern_free wants the size.
+ * kern_alloc - size bytes (not 0), aligned to 16, zeroed; or NULL.  Takes
+ * the kernel's reserve.  Up to KERN_ALLOC_SMALL from zones, or one frame;
+ * beyond a page, frames in the kernel's window.  kern_free wants the size;
+ * of NULL it does nothing.
  * => Locks: any of lower rank than ZONE up to that size, none of the core's
  *    (nor a spin lock) beyond
  */
-#define KERN_ALLOC_SMALL 2048u
+#define KERN_ALLOC_SMALL 4096u
 void *kern_alloc(size_t size);
 void kern_free(void *p, size_t size);
 
@@ -83,13 +119,16 @@ void *kern_map_pages(unsigned n);
 void kern_unmap_pages(void *p, unsigned n);
 void *kern_map_device(paddr_t pa, vsize_t size);
 
+/* The thread that frees frames when fewer than low are free. */
+int kern_pageout_start(uint64_t low) VM_MUST_CHECK;
+
 /*
  * Everything that a program took is back?  marks: take note of what is in
  * use now; check: give caches back, compare, and say on the log what has
  * grown, by name.  Nobody else runs.  (docs/debugging.md)
  */
 struct kern_usage {
-    uint64_t kind[VM_PAGE_KINDS], objects, zones[32];
+    uint64_t kind[VM_PAGE_KINDS], objects, threads, zones[48];
 };
 void kern_usage_mark(struct kern_usage *u);
 bool kern_usage_check(const struct kern_usage *u);
@@ -123,6 +162,20 @@ void kern_irq_unlock(struct vm_spin *l, bool enabled);
 /* tests/kernel: run every case that option "test=" matches; never returns
  * where it is linked.  Elsewhere it does nothing. */
 void kern_tests(void);
+
+/* ---- the personality -------------------------------------------------- */
+
+struct boot_info;
+struct thread;
+
+/*
+ * unix_start - the first process; in a kernel thread of its own.  Without a
+ * personality, leave the machine.
+ * unix_describe - of a panic: the process of t as text ("pid 7, sh"), "" if
+ * it has none.  Takes no lock, trusts nothing.
+ */
+void unix_start(const struct boot_info *b);
+void unix_describe(const struct thread *t, char *buf, size_t size);
 
 #define kern_container(p, type, field) \
     ((type *)(void *)((char *)(p) - offsetof(type, field)))

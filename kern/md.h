@@ -55,6 +55,11 @@ void md_console_put(uint8_t c);
 /* A received byte or -1.  Never waits. */
 int md_console_get(void);
 /*
+ * No receive interrupts, and the host waits, until they are on again; false:
+ * this machine cannot (the default, in console.c).  Interrupts disabled.
+ */
+bool md_console_receive(bool on);
+/*
  * Leave the machine: QEMU exits with this status if the machine has a way
  * to say it (0 and 1 are always told apart); else halts.
  */

@@ -25,15 +25,6 @@ uint64_t sched_slice;
 
 /* ---- the timer -------------------------------------------------------- */
 
-static inline void
-sched_timer(struct sched_cpu *c, uint64_t at)
-{
-    if (at < c->armed) {
-        c->armed = at;
-        md_timer_set(at);
-    }
-}
-
 /* What this CPU needs the timer for now; the lock is held. */
 static void
 sched_rearm(struct sched_cpu *c)
@@ -155,19 +146,6 @@ sched_expired(uint64_t now)
 
 /* ---- queues ----------------------------------------------------------- */
 
-static inline void
-queue_put(struct sched_cpu *c, struct thread *t)
-{
-    t->state = THREAD_READY;
-    t->next = NULL;
-    if (c->head == NULL) {
-        c->head = t;
-    } else {
-        c->tail->next = t;
-    }
-    c->tail = t;
-}
-
 static inline struct thread *
 queue_get(struct sched_cpu *c)
 {
@@ -177,25 +155,6 @@ queue_get(struct sched_cpu *c)
         c->head = t->next;
     }
     return t;
-}
-
-void
-sched_ready(struct thread *t)
-{
-    unsigned cpu = t->head.cpu;
-    struct sched_cpu *c = &sched_cpus[cpu];
-
-    sched_lock(&c->lock);
-    queue_put(c, t);
-    if (cpu != kern_cpu()) {
-        sched_unlock(&c->lock);
-        md_ipi(cpu);            /* sets its own timer, or stops idling */
-        return;
-    }
-    if (c->current != c->idle) {
-        sched_timer(c, c->current->slice_end);
-    }
-    sched_unlock(&c->lock);
 }
 
 /* ---- switching -------------------------------------------------------- */
@@ -274,7 +233,7 @@ sched_switch(void)
             sched_unlock(&c->lock);
             return;
         }
-        queue_put(c, prev);
+        sched_put(c, prev);
     }
     next = queue_get(c);
     if (next == NULL) {
@@ -337,9 +296,6 @@ sched_adopt(struct thread *idle, unsigned cpu)
     idle->head.cpu = cpu;
     idle->state = THREAD_RUNNING;
     idle->started = md_ticks();
-    if (sched_slice == 0) {
-        sched_slice = md_tick_hz / 1000u * SCHED_SLICE_MS;
-    }
 }
 
 _Noreturn void

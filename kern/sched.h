@@ -37,11 +37,21 @@ struct sched_cpu {
 extern struct sched_cpu sched_cpus[VM_MAX_CPUS];
 extern uint64_t sched_slice;            /* (c) ticks */
 
+static inline struct sched_cpu *
+sched_of(unsigned cpu)
+{
+    struct sched_cpu *c = &sched_cpus[cpu];
+
+    /* Or else the address is worked out again for every field. */
+    __asm__("" : "+r"(c));
+    return c;
+}
+
 /* Stable while preemption or interrupts are disabled. */
 static inline struct sched_cpu *
 sched_this(void)
 {
-    return &sched_cpus[kern_cpu()];
+    return sched_of(kern_cpu());
 }
 
 /* The bare lock: the caller has disabled interrupts and tells vm_held. */
@@ -97,10 +107,56 @@ sched_irq_restore(bool enabled)
     }
 }
 
+/* The timer of this CPU will fire at that tick or before. */
+static inline void
+sched_timer(struct sched_cpu *c, uint64_t at)
+{
+    if (__builtin_expect(at < c->armed, 0)) {
+        c->armed = at;
+        md_timer_set(at);
+    }
+}
+
+/* To the end of the queue; its lock is held. */
+static inline void
+sched_put(struct sched_cpu *c, struct thread *t)
+{
+    t->state = THREAD_READY;
+    t->next = NULL;
+    if (c->head == NULL) {
+        c->head = t;
+    } else {
+        c->tail->next = t;
+    }
+    c->tail = t;
+}
+
+/*
+ * t, NEW or SLEEPING and in no queue, becomes READY.  Inline for the sake of
+ * wakeups.  => Context: interrupts disabled, no queue's lock held
+ */
+static inline void
+sched_ready(struct thread *t)
+{
+    unsigned cpu = t->head.cpu;
+    struct sched_cpu *c = sched_of(cpu);
+
+    sched_lock(&c->lock);
+    sched_put(c, t);
+    if (__builtin_expect(cpu != kern_cpu(), 0)) {
+        sched_unlock(&c->lock);
+        md_ipi(cpu);            /* sets its own timer, or stops idling */
+        return;
+    }
+    if (c->current != c->idle) {
+        sched_timer(c, c->current->slice_end);
+    }
+    sched_unlock(&c->lock);
+}
+
 /*
  * All with interrupts disabled, no scheduler lock held.
  *
- * sched_ready    t, NEW or SLEEPING and in no queue, becomes READY
  * sched_switch   run somebody else, unless the caller is RUNNING and alone;
  *                returns when it is the caller's turn again
  * sched_timeout  t's deadline is set: file it; _cancel: take it out if it
@@ -110,7 +166,6 @@ sched_irq_restore(bool enabled)
  * sched_tick     after the timer fired
  * sched_wish     this CPU's current thread is to give way
  */
-void sched_ready(struct thread *t);
 void sched_switch(void);
 /* The first thing that a thread does when it has been switched to. */
 void sched_arrived(void);
@@ -131,11 +186,9 @@ void thread_reap(struct sched_cpu *c, struct thread *t);
 void thread_trim_stacks(unsigned keep);
 /* wait.c: after a timer interrupt, end the sleeps whose time has come. */
 void wait_expire(uint64_t now);
-void wait_bootstrap(void);
 
 /* time.c */
 uint64_t time_deadline(uint64_t ns);    /* in ticks, never 0 */
-void time_bootstrap(uint64_t first_tick);
 
 /* alloc.c */
 void alloc_bootstrap(void);

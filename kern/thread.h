@@ -56,7 +56,9 @@ struct thread {
                                    stale while the thread runs */
     struct proc *proc;          /* or NULL */
     _Atomic uint32_t stop;      /* sleeping interruptibly makes no sense now */
-    vaddr_t stack;              /* (c) bottom; 0: not from alloc_stack() */
+    void (*start_fn)(void *);   /* (c) */
+    void *start_arg;            /* (c) */
+    vaddr_t stack;              /* (c) bottom; 0: the boot thread's */
     struct thread *sibling;     /* (proc's) threads of the same process */
     /* What the personality keeps for each thread: kern/unix/proc.h. */
     void *unix_thread;
@@ -117,10 +119,8 @@ int thread_sleep_until(uint64_t ns, bool interruptible) VM_MUST_CHECK;
  * Once, by kern_main after vm_init(): the boot thread, md_current() since
  * start.S with preempt 1 and settled 1, becomes CPU 0's idle thread.  Until
  * it goes to its loop it may call what can sleep, but never has to.
- * first_tick: md_ticks() when kern_now() was 0.
  */
-void thread_bootstrap(struct thread *boot, uint64_t stack_top,
-    uint64_t first_tick);
+void thread_bootstrap(struct thread *boot, uint64_t stack_top);
 /* The scheduler takes over; the caller is the idle thread from now on. */
 _Noreturn void thread_idle_loop(void);
 

@@ -2,8 +2,8 @@
 /*
  * time.c - nanoseconds from the machine's counter, and back.
  *
- * ns = ticks * mult >> 32, with mult = 10^9 * 2^32 / hz, in 128 bits: exact to
- * a nanosecond in four seconds, and no division on the way.
+ * ns = ticks * mult >> 32, with mult = 10^9 * 2^32 / hz, in 128 bits: late by
+ * a nanosecond every 2^32 ticks at most, and no division on the way.
  */
 #include "sched.h"
 
@@ -23,7 +23,7 @@ time_scale(uint64_t a, uint64_t m)
 }
 
 void
-time_bootstrap(uint64_t first_tick)
+kern_time_bootstrap(uint64_t first_tick)
 {
     if (md_tick_hz == 0) {
         kern_panic("the machine's counter has no known frequency");
@@ -32,6 +32,7 @@ time_bootstrap(uint64_t first_tick)
     time_mult = (NS << 32) / md_tick_hz;
     time_inverse = (md_tick_hz / NS << 32) +
         ((md_tick_hz % NS) << 32) / NS;
+    sched_slice = md_tick_hz / 1000u * SCHED_SLICE_MS;
     kern_epoch = kern_option_u64("time", 0);
 }
 

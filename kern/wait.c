@@ -27,23 +27,19 @@ struct bucket {
     struct thread *head, *tail;         /* (w) oldest first */
 } __attribute__((aligned(64)));
 
-static struct bucket buckets[BUCKETS];
-
-void
-wait_bootstrap(void)
-{
-    for (unsigned i = 0; i < BUCKETS; i++) {
-        buckets[i].lock = (struct vm_spin)VM_SPIN_INIT(KERN_RANK_WAIT);
-    }
-}
+/* Ready before there are threads: the core wakes from its first steps on. */
+static struct bucket buckets[BUCKETS] = {
+    [0 ... BUCKETS - 1] = { .lock = VM_SPIN_INIT(KERN_RANK_WAIT) }
+};
 
 static inline struct bucket *
 bucket_of(_Atomic uint32_t *word)
 {
-    uint64_t h = (uint64_t)(uintptr_t)word;
+    uintptr_t a = (uintptr_t)word;
 
-    h *= UINT64_C(0x9e3779b97f4a7c15);
-    return &buckets[h >> (64 - BUCKET_SHIFT)];
+    /* Neighbours in an array, in structures, on stacks: all told apart. */
+    a = a >> 2 ^ a >> (2 + BUCKET_SHIFT) ^ a >> (3 + 2 * BUCKET_SHIFT);
+    return &buckets[a % BUCKETS];
 }
 
 static inline void
@@ -108,8 +104,8 @@ wait_announce(struct thread *t, _Atomic uint32_t *word, bool interruptible)
     return !wait_is_pointless(t);
 }
 
-/* deadline in ticks, 0: none. */
-static int
+/* deadline in ticks, 0: none.  Inline: most have none. */
+static inline __attribute__((always_inline)) int
 wait_on(_Atomic uint32_t *word, uint32_t value, bool interruptible,
     uint64_t deadline)
 {

@@ -84,4 +84,11 @@ extern unsigned vm_fault_around;
 /* Everything of mi/ and pmap/, in order; RAM is already released. */
 int vm_init(void) VM_MUST_CHECK;
 
+/*
+ * The sequence under which the embedder enters wired translations into
+ * pmap_kernel(); it begins and ends a change of it around pmap_remove(),
+ * one thread at a time.
+ */
+struct vm_seq *vm_kernel_seq(void);
+
 #endif

@@ -10,7 +10,13 @@
 
 unsigned vm_page_shift = 12;
 
-static struct vm_seq vm_kernel_seq;
+static struct vm_seq kernel_seq;
+
+struct vm_seq *
+vm_kernel_seq(void)
+{
+    return &kernel_seq;
+}
 
 int
 vm_init(void)
@@ -21,7 +27,7 @@ vm_init(void)
     vm_flush_bootstrap();
     vm_swap_bootstrap();
     vm_map_bootstrap();
-    return pmap_init(&vm_kernel_seq);
+    return pmap_init(&kernel_seq);
 }
 
 /*

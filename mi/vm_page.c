@@ -207,16 +207,24 @@ void
 vm_page_release(paddr_t start, uint64_t npages)
 {
     uint64_t first = (start >> vm_page_shift) - vm_page_first;
-    uint64_t i;
+    uint64_t end = first + npages;
+    struct vm_page *p = &vm_page_array[first];
 
     KASSERT(vm_page_aligned(start));
     KASSERT(first <= vm_page_count && npages <= vm_page_count - first);
-    vm_spin_lock(&pool.lock);
-    for (i = first + npages; i-- > first;) {
-        KASSERT(vm_get(&vm_page_array[i].kind) == VM_PAGE_RESERVED);
-        vm_set(&vm_page_array[i].kind, VM_PAGE_FREE);
-        pool_push((uint32_t)i);
+    if (npages == 0) {
+        return;
     }
+    vm_spin_lock(&pool.lock);
+    /* All memory of the machine passes here: nothing but the two stores. */
+    for (uint64_t i = first; i < end; p++) {
+        KASSERT(vm_get(&p->kind) == VM_PAGE_RESERVED);
+        vm_set(&p->kind, VM_PAGE_FREE);
+        p->link = (uint32_t)++i;
+    }
+    p[-1].link = pool.head;
+    pool.head = (uint32_t)first;
+    vm_set(&pool.count, vm_get(&pool.count) + npages);
     pool.reserved -= npages;
     vm_spin_unlock(&pool.lock);
 }

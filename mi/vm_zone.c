@@ -298,6 +298,12 @@ vm_zone_drain(void)
     }
 }
 
+struct vm_zone *
+vm_zone_list(void)
+{
+    return zone_list;
+}
+
 uint64_t
 vm_zone_live(struct vm_zone *z)
 {

@@ -50,6 +50,8 @@ void vm_zone_free(struct vm_zone *z, void *item);
  * no other thread is inside the core (type stability ends here).
  */
 void vm_zone_drain(void);
+/* The list of all zones, youngest first; follow next. */
+struct vm_zone *vm_zone_list(void);
 /* Items handed out and not freed. */
 uint64_t vm_zone_live(struct vm_zone *z);
 /* Verify one zone, every zone; panics with what is wrong. */

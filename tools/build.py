@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Configure and build the host tree, and ask CTest what can be run."""
+"""Configure and build the one tree, and ask CTest what can be run."""
 
 import contextlib
 import fcntl
@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from packages import ROOT, say
 
 BUILD = os.path.join(ROOT, "build", "host")
+# What building may take of the disk: a kernel and programs; everything.
+KERNEL_DISK = 512 << 20
+TREE_DISK = 3 << 30
 
 
 class BuildFailed(Exception):
@@ -82,7 +85,9 @@ def runs():
 
 def build(targets, jobs):
     """Build the targets; with none, everything."""
-    argv = ["ninja", "-C", BUILD, "-k", "0", "--quiet"]
+    argv = ["ninja", "-C", BUILD, "-k", "0"]
+    if not sys.stderr.isatty():
+        argv.append("--quiet")      # no one to watch the count
     if jobs:
         argv += ["-j", str(jobs)]
     done = subprocess.run([*argv, *targets], cwd=ROOT, stdout=sys.stderr)

@@ -105,7 +105,7 @@ def without_comments(text):
 def arch_names(tree):
     """Only ports, tests and tools name an architecture."""
     exempt = tuple(f"{top}/{arch}/" for top in ("pmap", "boot")
-                   for arch in ARCHES) + ("tests/", "tools/", "docs/",
+                   for arch in ARCHES) + ("tests/", "tools/", "docs/", "bench/",
                                           "cmake/")
     arch_header = re.compile(
         r"(?:^|/)(?:" + "|".join(ARCHES) + r"|asm|arm_\w+|\w+intrin)(?:/|\.h)")

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""What the host build needs, by Debian package name, and installing it."""
+"""What pal needs, by Debian package name, and installing it."""
 
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -25,6 +26,9 @@ class Need:
     package: str
     why: str
     present: Callable[[], bool]
+    # build: to build anything; host: to test on the host; an architecture:
+    # to boot its kernel and build programs for it.
+    group: str
 
 
 def command(*names):
@@ -49,25 +53,77 @@ def valgrind_present():
         "/usr/include/valgrind/callgrind.h")
 
 
+def file(*paths):
+    return lambda: any(os.path.exists(path) for path in paths)
+
+
+def static_libc_present(compiler):
+    """A compiler says where its archives are; the bare name: nowhere."""
+    def present():
+        if not shutil.which(compiler):
+            return False
+        path = subprocess.run([compiler, "-print-file-name=libc.a"],
+                              capture_output=True, text=True).stdout.strip()
+        return os.path.isabs(path) and os.path.exists(path)
+    return present
+
+
+# On another host than x86, its package is named as the others are.
+X86_GCC = "x86_64-linux-gnu-gcc"
+X86_HOST = platform.machine() == "x86_64"
+FIRMWARE = file("/usr/share/qemu/opensbi-riscv64-generic-fw_dynamic.bin",
+                "/usr/lib/riscv64-linux-gnu/opensbi")
+
+
+# What several groups need stands in each.
 NEEDS = [
-    Need("clang", "the compiler", command("clang")),
-    Need("lld", "the linker", command("ld.lld")),
-    Need("cmake", "the build system", command("cmake", "ctest")),
-    Need("ninja-build", "runs the build", command("ninja")),
+    Need("clang", "the compiler", command("clang"), "build"),
+    Need("lld", "the linker", command("ld.lld"), "build"),
+    Need("cmake", "the build system", command("cmake", "ctest"), "build"),
+    Need("ninja-build", "runs the build", command("ninja"), "build"),
+    Need("llvm", "kernel images, symbols in reports, the cross check",
+         command("llvm-symbolizer", "llvm-nm", "llvm-readelf",
+                 "llvm-objcopy"), "build"),
     Need("libclang-rt-14-dev", "sanitizers and libFuzzer",
-         sanitizers_present),
-    Need("llvm", "symbols in sanitizer reports, the cross check",
-         command("llvm-symbolizer", "llvm-nm", "llvm-readelf")),
+         sanitizers_present, "host"),
     Need("libc6-dev", "the host's C library headers",
-         lambda: os.path.exists("/usr/include/stdio.h")),
-    Need("valgrind", "counts instructions", valgrind_present),
-    Need("spin", "checks docs/model", command("spin")),
-    Need("gcc", "compiles what spin generates", command("gcc")),
+         file("/usr/include/stdio.h"), "host"),
+    Need("valgrind", "counts instructions", valgrind_present, "host"),
+    Need("spin", "checks docs/model", command("spin"), "host"),
+    Need("gcc", "compiles what spin generates", command("gcc"), "host"),
+    Need("qemu-system-x86", "the x86_64 machine",
+         command("qemu-system-x86_64"), "x86_64"),
+    Need("gcc" if X86_HOST else "gcc-x86-64-linux-gnu",
+         "programs for x86_64", command(X86_GCC), "x86_64"),
+    Need("libc6-dev" if X86_HOST else "libc6-dev-amd64-cross",
+         "the static C library for x86_64",
+         static_libc_present(X86_GCC), "x86_64"),
+    Need("qemu-system-arm", "the aarch64 machine",
+         command("qemu-system-aarch64"), "aarch64"),
+    Need("gcc-aarch64-linux-gnu", "programs for aarch64",
+         command("aarch64-linux-gnu-gcc"), "aarch64"),
+    Need("libc6-dev-arm64-cross", "the static C library for aarch64",
+         static_libc_present("aarch64-linux-gnu-gcc"), "aarch64"),
+    Need("qemu-system-misc", "the riscv64 machine",
+         command("qemu-system-riscv64"), "riscv64"),
+    Need("opensbi", "the riscv64 machine's firmware",
+         FIRMWARE, "riscv64"),
+    Need("gcc-riscv64-linux-gnu", "programs for riscv64",
+         command("riscv64-linux-gnu-gcc"), "riscv64"),
+    Need("libc6-dev-riscv64-cross", "the static C library for riscv64",
+         static_libc_present("riscv64-linux-gnu-gcc"), "riscv64"),
 ]
 
+GROUPS = ("build", "host", "x86_64", "aarch64", "riscv64")
 
-def missing():
-    return [need for need in NEEDS if not need.present()]
+
+def missing(groups):
+    found = {}
+    for need in NEEDS:
+        if need.group in groups and need.package not in found \
+                and not need.present():
+            found[need.package] = need
+    return list(found.values())
 
 
 def apt_get(*args):
@@ -83,9 +139,9 @@ def apt_get(*args):
         return False
 
 
-def install():
+def install(groups=GROUPS):
     """Install what is missing; say what and why, or raise Missing."""
-    needs = missing()
+    needs = missing(groups)
     if not needs:
         return
     names = [need.package for need in needs]
@@ -98,14 +154,17 @@ def install():
     arguments = ["install", "-y", "--no-install-recommends", *names]
     if not (apt_get("update") and apt_get(*arguments)):
         raise Missing(f"that failed; as root: {by_hand}")
-    still = [need.package for need in missing()]
+    still = [need.package for need in missing(groups)]
     if still:
         raise Missing("installed, yet not found: " + " ".join(still))
 
 
-def check():
+def check(groups=GROUPS):
     """Without installing: raise Missing with the command that would."""
-    names = [need.package for need in missing()]
-    if names:
-        raise Missing("missing packages; as root: apt-get install "
-                      + " ".join(names))
+    needs = missing(groups)
+    if needs:
+        raise Missing(
+            "missing: " + ", ".join(f"{need.package} ({need.why})"
+                                    for need in needs)
+            + "; as root: apt-get install "
+            + " ".join(need.package for need in needs))

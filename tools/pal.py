@@ -1,28 +1,32 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """pal - the front door of Palimpsest.  Started by ./pal."""
 
-import argparse
 import fnmatch
 import os
 import signal
 import sys
 
+import boot
 import build
 import count
+import machine
 import packages
 import report
+import run
 from packages import ROOT
 from runner import Runner
+from usage import Parser, Usage, positive
 
 JUNIT = os.path.join(ROOT, "build", "junit.xml")
 
 HELP = """\
 usage: ./pal COMMAND [OPTIONS]
 
+  boot    boot the three kernels side by side and run the tour on each
+  run     run a static Linux program, or a shell, on one of the kernels
   test    build everything, run all tests, print one summary
   count   count instructions per operation of the bench programs
   setup   install what the build needs (Debian packages)
-  boot    not yet: kernels arrive with a later change
   help    this text; ./pal COMMAND --help has the options
 
 ./pal test -k PATTERN runs the runs whose name matches (./pal test --list
@@ -30,27 +34,6 @@ names them: suite/machine/flavour/program[.name]); a whole name, the first
 parts of one, a part of one or a wildcard.  RUN:CASE runs only the cases of
 it that match CASE.
 """
-
-
-class Usage(Exception):
-    """The command line asks for what does not exist."""
-
-
-class Parser(argparse.ArgumentParser):
-    """Bad usage is one line that names the fix, and exit status 2."""
-
-    def error(self, message):
-        raise Usage(f"{message}; see ./{self.prog} --help")
-
-
-def positive(text):
-    value = int(text)
-    if value < 1:
-        raise ValueError
-    return value
-
-
-positive.__name__ = "positive number"
 
 
 def select(runs, pattern):
@@ -75,6 +58,8 @@ def prepare(no_install):
         packages.check()
     else:
         packages.install()
+    if not os.path.exists(build.BUILD):
+        machine.check_disk(build.TREE_DISK)
     build.configure()
     return build.runs()
 
@@ -177,18 +162,14 @@ def command_setup(arguments):
     return 0
 
 
-def command_boot(_arguments):
-    raise Usage("boot: there is no kernel to boot yet, kernels arrive with "
-                "a later change; ./pal test proves the VM core on the host")
-
-
 def command_help(_arguments):
     print(HELP, end="")
     return 0
 
 
 COMMANDS = {"test": command_test, "count": command_count,
-            "setup": command_setup, "boot": command_boot,
+            "setup": command_setup, "boot": boot.command_boot,
+            "run": run.command_run,
             "help": command_help, "--help": command_help, "-h": command_help}
 
 
@@ -201,11 +182,11 @@ def main(argv):
     signal.signal(signal.SIGTERM, interrupt)
     try:
         if not argv:
-            raise Usage("which command? test, count, setup or help")
+            raise Usage("which command? boot, run, test, count, setup or help")
         if argv[0] not in COMMANDS:
             raise Usage(f"no command '{argv[0]}'; ./pal help lists them")
         return COMMANDS[argv[0]](argv[1:])
-    except (Usage, packages.Missing) as error:
+    except (Usage, packages.Missing, machine.Bad) as error:
         print(f"pal: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -12,7 +12,9 @@ from types import SimpleNamespace
 import ktap
 import lint
 import pal
+import selftest_guest
 from runner import Runner
+from usage import Usage
 
 PLAN2 = "KTAP version 1\n1..2\nok 1 - a\n"
 
@@ -108,7 +110,7 @@ def test_narrowest_selection_wins():
     assert names("int") == ["lint"]
     try:
         names("absent")
-    except pal.Usage:
+    except Usage:
         return
     raise AssertionError("an unknown pattern was accepted")
 
@@ -191,7 +193,8 @@ def main(argv):
     parser.add_argument("--long", action="store_true")
     args = parser.parse_args(argv)
     tests = {name.removeprefix("test_").replace("_", "-"): function
-             for name, function in globals().items()
+             for name, function in {**globals(),
+                                    **vars(selftest_guest)}.items()
              if name.startswith("test_")}
     printer = ktap.Printer(list(tests), args.pattern)
     for name in printer.names:
@@ -199,8 +202,9 @@ def main(argv):
         try:
             tests[name]()
         except Exception as error:      # a broken tool is a failed case
-            line = error.__traceback__.tb_next.tb_lineno
-            failure = [f"selftest.py:{line}: "
+            frame = error.__traceback__.tb_next
+            file = os.path.basename(frame.tb_frame.f_code.co_filename)
+            failure = [f"{file}:{frame.tb_lineno}: "
                        f"{type(error).__name__}: {error}"]
         printer.result(name, failure)
     return printer.status()

@@ -32,6 +32,9 @@
 #define PSTATE_USER     0               /* M: EL0t, AArch64 */
 #define PSTATE_M        0xfu
 #define PSTATE_I        (1u << 7)
+#define PSTATE_PAN      (1u << 22)
+
+#define USER_BITS       48              /* no program has more addresses */
 
 #ifndef __ASSEMBLER__
 #include <stdbool.h>
@@ -169,6 +172,12 @@ md_frame_restart(struct md_frame *f)
     f->x[0] = f->call_x0;
     f->pc -= 4;
 }
+
+/* page.S, see kern.h. */
+#define MD_PAGE_CLEAR   1
+#define MD_PAGE_COPY    1
+void md_page_clear(void *p, __SIZE_TYPE__ n);
+void md_page_copy(void *to, const void *from, __SIZE_TYPE__ n);
 
 static inline void
 md_frame_set_tls(struct md_frame *f, struct md_user *u, uint64_t v)

@@ -42,7 +42,7 @@ struct boot_info {
     paddr_t fdt;                                /* 0: there is none */
     paddr_t image_start, image_end;             /* physical */
     paddr_t early_end;          /* the first tables map RAM at MD_DIRECT_BASE
-                                   up to here; 0: all.  boot_tables() ends it */
+                                   up to here; 0: all.  kern_main() ends it */
     unsigned leaf_levels;       /* large leaves stand only in levels below
                                    this; 0: wherever pte_leaf_ok() */
     uint64_t first_tick;                        /* md_ticks() at entry */

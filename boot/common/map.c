@@ -183,6 +183,5 @@ boot_tables(struct boot_info *b, const struct pt_format *f)
         boot_map(b, f, root, MD_DIRECT_BASE + d.start, d.start,
             d.end - d.start, rw, PTE_DEVICE);
     }
-    b->early_end = 0;
     return root;
 }

@@ -11,6 +11,10 @@
 #define EMERGENCY_SHIFT         13      /* of trap_stack's size */
 #define ERROR_ADDRESS           2       /* VM_E_ADDRESS */
 #define ERROR_NOSPACE           5       /* VM_E_NOSPACE */
+#define SMP_HART                0       /* struct smp_start */
+#define SMP_IDLE                8
+#define SMP_SIZE                16
+#define SMP_CPUS                64      /* VM_MAX_CPUS */
 
 #ifndef __ASSEMBLER__
 #include "boot.h"
@@ -25,16 +29,18 @@
 #define CSR_READ(csr, value) \
     __asm__ volatile("csrr %0, " #csr : "=r"(value) : : "memory")
 
-#define SIE_SOFT                (1u << 1)       /* 4.1.3 */
-#define SIE_TIMER               (1u << 5)
-#define SIE_EXTERNAL            (1u << 9)
+#define IRQ_SOFT                1u              /* 4.1.8, table 4.2 */
+#define IRQ_TIMER               5u
+#define IRQ_EXTERNAL            9u
+#define SIE_SOFT                (1u << IRQ_SOFT)        /* 4.1.3 */
+#define SIE_TIMER               (1u << IRQ_TIMER)
+#define SIE_EXTERNAL            (1u << IRQ_EXTERNAL)
 
 /* Extensions of the SBI, and their functions. */
 enum {
     SBI_PUTCHAR = 0x01, SBI_GETCHAR = 0x02,     /* 5.2, 5.3: no functions */
     SBI_TIME = 0x54494d45,                      /* 6: 0 set_timer */
     SBI_IPI = 0x735049,                         /* 7: 0 send_ipi */
-    SBI_RFENCE = 0x52464e43,                    /* 8: 0 remote_fence_i */
     SBI_HSM = 0x48534d,                         /* 9: 0 hart_start */
     SBI_SRST = 0x53525354                       /* 10: 0 system_reset */
 };
@@ -61,18 +67,21 @@ sbi_call(uint64_t extension, uint64_t function, uint64_t arg0, uint64_t arg1,
  */
 _Noreturn void md_boot(uint64_t hart, paddr_t fdt, paddr_t image);
 extern char boot_stack[1 << STACK_SHIFT];
-/* start.S: where SBI starts another hart; a1: its idle thread. */
-extern char smp_entry[];
+
+/* Which hart is which CPU, and once it shall start, its idle thread. */
+struct smp_start {
+    uint64_t hart;
+    struct thread *_Atomic idle;
+};
+extern struct smp_start smp_start[SMP_CPUS];
+extern uint64_t smp_satp;
+_Noreturn void smp_main(void);
 
 /*
  * A device's node, its registers mapped: the first that is compatible, or
  * NULL.  While md_boot() runs.
  */
 void *boot_find(const void *fdt, const char *compatible, struct fdt_node *n);
-/* The interrupts property, and bits 'a' to 'z' of the boot hart's isa. */
-extern uint64_t boot_isa;
-bool boot_isa_has(const void *fdt, const char *extension);
-
 /* Each before boot_tables(), for md_devices_init() and the rest. */
 void console_find(const void *fdt);
 void exit_find(const void *fdt);
@@ -85,7 +94,7 @@ void trap_cpu_init(void);
 /* From trap.S: interrupts disabled, also on return. */
 void trap_user(struct md_frame *f, uint64_t cause, uint64_t value);
 void trap_kernel(struct md_frame *f, uint64_t cause, uint64_t value);
-void trap_entry(void);
+void trap_entry(void);                  /* in stvec */
 extern char trap_stack[1 << EMERGENCY_SHIFT];
 
 /* usercopy.S: see md_probe(). */
@@ -97,13 +106,8 @@ extern char probe_call[], probe_called[];
 void timer_interrupt(void);
 void intc_interrupt(void);
 void intc_init(void);
-void intc_enable(unsigned source);
-extern unsigned console_source;         /* 0: none */
-void console_receive(void);
-
-/* context.S */
-void context_start(void);
-_Noreturn void smp_main(void);
+void intc_enable(uint32_t source);
+extern uint32_t console_source;         /* 0: none */
 #endif
 
 #endif

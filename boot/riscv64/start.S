@@ -10,10 +10,15 @@
  *
  *   boot_root[256..503]   all physical addresses at MD_DIRECT_BASE, in GiB
  *   boot_root[504]        boot_leaves: the image in leaves of 2 MiB
+ *
+ * The first hart to come boots; others, started by md_cpu_start() or let go
+ * by the firmware all at once, wait until they are wanted.
  */
 #include "md_cpu.h"
 #include "machine.h"
 #include "thread_head.h"
+
+    .option norelax                     /* lld 14 cannot, and .balign asks */
 
 #define PTE_TABLE       0x01            /* V, 4.3.1 */
 #define PTE_DATA        0xe7            /* D A G W R V */
@@ -29,6 +34,10 @@ _start:
     csrw    sie, zero
     lla     s2, kern_image_start
     mv      a2, s2
+    lla     t0, boot_begun
+    li      t1, 1
+    amoswap.w.aqrl t1, t1, (t0)
+    bnez    t1, other_hart
 
     lla     t0, boot_bss
     lla     t1, kern_image_end
@@ -81,14 +90,26 @@ _start:
     li      s0, 0
     call    md_boot
 
-    /* hart_start: a1 is what md_cpu_start() gave, the idle thread. */
-    .globl smp_entry
-    .balign 4
-smp_entry:
-    csrw    sie, zero
+    /*
+     * Wait for a stack: an entry of smp_start with this hart's id.  What
+     * hart_start gave in a1 is not used: with OpenSBI 1.1 a hart may come
+     * here with the boot hart's a1.
+     */
+other_hart:
+    lla     t0, smp_start
+    li      t1, SMP_CPUS
+1:  ld      t2, SMP_HART(t0)
+    ld      a1, SMP_IDLE(t0)
+    bne     t2, a0, 2f
+    bnez    a1, 3f
+2:  addi    t0, t0, SMP_SIZE
+    addi    t1, t1, -1
+    bnez    t1, 1b
+    .4byte  0x0100000f                  /* pause */
+    j       other_hart
+3:  fence   r, rw
     ld      t0, smp_satp
-    lla     s2, kern_image_start
-    lla     t1, 5f
+    lla     t1, 4f
     ld      t2, image_linked
     sub     t2, t2, s2
     add     t1, t1, t2
@@ -96,7 +117,7 @@ smp_entry:
     sfence.vma
     csrw    satp, t0
     .balign 4
-5:  mv      tp, a1
+4:  mv      tp, a1
     ld      sp, THREAD_KSTACK(tp)
     li      s0, 0
     call    smp_main
@@ -106,16 +127,24 @@ smp_entry:
 image_linked:
     .dword  kern_image_start
 
+    .data
+boot_begun:
+    .4byte  0
+
+    .section .stack, "aw"
+    .globl  boot_stack
+    .balign 4096
+boot_stack:
+    .skip   1 << STACK_SHIFT
+boot_stack_top:
+
     .bss
     .balign 4096
 boot_root:
     .skip   4096
 boot_leaves:
     .skip   4096
-    .globl boot_stack, trap_stack
+    .globl  trap_stack
     .balign 16
-boot_stack:
-    .skip   1 << STACK_SHIFT
-boot_stack_top:
 trap_stack:
     .skip   1 << EMERGENCY_SHIFT

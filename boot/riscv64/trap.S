@@ -18,6 +18,8 @@
 #include "machine.h"
 #include "thread_head.h"
 
+    .option norelax                     /* lld 14 cannot, and .balign asks */
+
 #define CAUSE_CALL      8               /* ECALL from U-mode, table 4.2 */
 
 /* Registers but sp and tp; FAST: without those that C functions keep. */

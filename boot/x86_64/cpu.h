@@ -140,9 +140,7 @@ void intc_init(void);
 void timer_init(void);
 void timer_interrupt(void);
 void console_init(void);
-void console_interrupts(void);
-void user_init(void);
-void user_load_locked(struct md_user *u, const struct md_user *from);
+void user_setup(void);
 
 /* trap.S, usercopy.S */
 extern char trap_vectors[], trap_syscall[], usercopy_call[],

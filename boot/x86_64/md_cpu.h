@@ -53,6 +53,7 @@
 #define RFLAGS_TF       0x100
 #define RFLAGS_IF       0x200
 #define RFLAGS_DF       0x400
+#define RFLAGS_AC       0x40000
 
 /*
  * struct md_user: FXSAVE or XSAVE area (SDM vol. 1, 13.4: x87, SSE and AVX
@@ -142,6 +143,24 @@ md_ticks(void)
     return (uint64_t)high << 32 | low;
 }
 
+/* One instruction for each word here, two in C. */
+#define MD_PAGE_CLEAR
+static inline void
+md_page_clear(void *p, uint64_t n)
+{
+    n /= 8;
+    __asm__ volatile("rep stosq" : "+D"(p), "+c"(n) : "a"(0ul) : "memory");
+}
+
+#define MD_PAGE_COPY
+static inline void
+md_page_copy(void *to, const void *from, uint64_t n)
+{
+    n /= 8;
+    __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(n) : :
+        "memory");
+}
+
 static inline uint64_t
 md_fp(void)
 {
@@ -173,13 +192,15 @@ md_frame_is_user(const struct md_frame *f)
 }
 
 /*
- * IRET to a non-canonical address faults in the kernel; the program gets its
- * fault at one that is never mapped instead.
+ * IRET to a non-canonical address faults in the kernel.  The program gets its
+ * fault instead, at one that is never mapped.
  */
 static inline void
 md_frame_set_pc(struct md_frame *f, uint64_t pc)
 {
-    f->rip = md_frame_is_user(f) && pc > MD_USER_END ? MD_USER_END : pc;
+    bool canonical = (uint64_t)((int64_t)(pc << 16) >> 16) == pc;
+
+    f->rip = canonical ? pc : MD_USER_END;
     f->vector = 0;
 }
 

@@ -114,38 +114,39 @@ trap_user_leave:
     jmp     trap_user
 END md_user_enter
 
-/* The stub has pushed the error code (or 0) and the vector. */
-trap_entry:
+/*
+ * The stub has pushed the error code (or 0) and the vector.  Exceptions of
+ * the kernel go on behind the macro, its interrupts too.
+ */
+.macro ENTRY handler
     PUSH_REGISTERS
     cld
     CLAC
     mov     %rsp, %rdi
     testb   $3, FRAME_CS(%rsp)
-    jz      trap_kernel
+    jz      1f
     swapgs
     xor     %ebp, %ebp
-    cmpl    $32, FRAME_VECTOR(%rsp)
-    jae     1f
-    call    trap_exception
+    call    \handler
     cli
     jmp     trap_user
-1:  call    trap_interrupt
-    jmp     trap_user
+1:  call    \handler
+.endm
 
-trap_kernel:
-    cmpl    $32, FRAME_VECTOR(%rsp)
-    jae     1f
-    call    trap_exception
+trap_entry_exception:
+    ENTRY   trap_exception
     cli
+trap_kernel_leave:
     POP_REGISTERS
     iretq
-1:  call    trap_interrupt
+
+trap_entry_interrupt:
+    ENTRY   trap_interrupt
     mov     %gs:CPU_CURRENT, %rax
     cmpq    $0, THREAD_PREEMPT(%rax)    /* and THREAD_SETTLED */
-    jne     2f
+    jne     trap_kernel_leave
     call    kern_preempt_irq
-2:  POP_REGISTERS
-    iretq
+    jmp     trap_kernel_leave
 
 trap_entry_ist:
     PUSH_REGISTERS
@@ -166,8 +167,7 @@ trap_entry_ist:
     mov     %r12d, %eax
     mov     %r13d, %edx
     wrmsr
-    POP_REGISTERS
-    iretq
+    jmp     trap_kernel_leave
 
 /*
  * 16 bytes for each vector.  The processor pushes an error code for some
@@ -187,8 +187,10 @@ vector = 0
     push    $vector
     .if     (vector == 2) || (vector == 8) || (vector == 18)
     jmp     trap_entry_ist
+    .elseif vector < 32
+    jmp     trap_entry_exception
     .else
-    jmp     trap_entry
+    jmp     trap_entry_interrupt
     .endif
 vector = vector + 1
     .endr

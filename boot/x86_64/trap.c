@@ -17,10 +17,10 @@
 #define PF_FETCH        (1u << 4)
 
 enum exception {
-    EX_DIVIDE = 0, EX_DEBUG = 1, EX_BREAK = 3, EX_OVERFLOW = 4, EX_BOUND = 5,
-    EX_INVALID = 6, EX_DOUBLE = 8, EX_SEGMENT = 11, EX_STACK = 12,
-    EX_PROTECTION = 13, EX_PAGE = 14, EX_FLOAT = 16, EX_ALIGN = 17,
-    EX_SIMD = 19
+    EX_DIVIDE = 0, EX_DEBUG = 1, EX_NMI = 2, EX_BREAK = 3, EX_OVERFLOW = 4,
+    EX_BOUND = 5, EX_INVALID = 6, EX_DOUBLE = 8, EX_SEGMENT = 11,
+    EX_STACK = 12, EX_PROTECTION = 13, EX_PAGE = 14, EX_FLOAT = 16,
+    EX_ALIGN = 17, EX_MACHINE = 18, EX_SIMD = 19
 };
 
 /* FPE_* of Linux (siginfo.h) for the exception bits of x87 and SSE. */
@@ -54,24 +54,61 @@ trap_float(uint64_t vector)
     return trap_float_code(status & ~(unsigned)control);
 }
 
-/* RSVD says that no entry could be meant: P is not set with it under TCG. */
+/*
+ * md_probe() calls any address.  If there is nothing to execute, undo the
+ * call: it has faulted, and has a .fixup entry.
+ */
 static void
-trap_page(struct md_frame *f, struct trap *t)
+trap_probe(struct md_frame *f)
 {
-    READ_CR(2, t->va);
-    if (f->error & PF_RESERVED) {
-        t->kind = TRAP_OTHER;
-        return;
-    }
-    t->kind = TRAP_FAULT;
-    t->access = f->error & PF_WRITE ? VM_PROT_WRITE :
-        f->error & PF_FETCH ? VM_PROT_EXEC : VM_PROT_READ;
-    if (t->access == VM_PROT_EXEC && !md_frame_is_user(f) &&
+    if (!md_frame_is_user(f) &&
+        f->rip - (uintptr_t)kern_image_start >=
+            (uintptr_t)(kern_text_end - kern_image_start) &&
         *(uint64_t *)(uintptr_t)f->rsp == (uintptr_t)usercopy_called) {
-        /* md_probe() called there: undo the call, it has faulted. */
         f->rip = (uintptr_t)usercopy_call;
         f->rsp += 8;
     }
+}
+
+/* A page that SMAP or SMEP keeps from the kernel is no page to be made. */
+static void
+trap_page_kernel(struct md_frame *f, struct trap *t)
+{
+    if (t->va < MD_USER_END && (t->access == VM_PROT_EXEC ||
+        (cpu_has.smap && (f->rflags & RFLAGS_AC) == 0))) {
+        t->kind = TRAP_PRIVILEGED;
+    }
+    if (t->access == VM_PROT_EXEC) {
+        trap_probe(f);
+    }
+}
+
+static void
+trap_enable(const struct md_frame *f)
+{
+    if (f->rflags & RFLAGS_IF) {
+        __asm__ volatile("sti" : : : "memory");
+    }
+}
+
+/*
+ * RSVD says that no entry could be meant; under TCG, P is not set with it.
+ */
+static void
+trap_page(struct md_frame *f)
+{
+    struct trap t = { .kind = TRAP_FAULT, .raw = f->error };
+
+    READ_CR(2, t.va);
+    t.access = f->error & PF_WRITE ? VM_PROT_WRITE :
+        f->error & PF_FETCH ? VM_PROT_EXEC : VM_PROT_READ;
+    if (__builtin_expect((f->error & PF_RESERVED) != 0, 0)) {
+        t.kind = TRAP_OTHER;
+    } else if (!md_frame_is_user(f)) {
+        trap_page_kernel(f, &t);
+    }
+    trap_enable(f);
+    kern_trap(f, &t);
 }
 
 static void
@@ -84,16 +121,12 @@ trap_double(const struct md_frame *f, struct trap *t)
     t->access = VM_PROT_WRITE;
 }
 
-void trap_exception(struct md_frame *f);
-void
-trap_exception(struct md_frame *f)
+static void
+trap_other(struct md_frame *f)
 {
     struct trap t = { .kind = TRAP_OTHER, .raw = f->error };
 
     switch (f->vector) {
-    case EX_PAGE:
-        trap_page(f, &t);
-        break;
     case EX_DIVIDE:
         t.kind = TRAP_DIVIDE;
         t.code = 1;                     /* FPE_INTDIV */
@@ -117,6 +150,7 @@ trap_exception(struct md_frame *f)
     case EX_STACK:
     case EX_PROTECTION:
         t.kind = TRAP_PRIVILEGED;
+        trap_probe(f);
         break;
     case EX_FLOAT:
     case EX_SIMD:
@@ -133,10 +167,23 @@ trap_exception(struct md_frame *f)
         t.raw |= f->vector << 32;
         break;
     }
-    if (f->rflags & RFLAGS_IF && f->vector != EX_DOUBLE) {
-        __asm__ volatile("sti" : : : "memory");
+    /* What has a stack of its own could not bear another of its kind. */
+    if (f->vector != EX_DOUBLE && f->vector != EX_NMI &&
+        f->vector != EX_MACHINE) {
+        trap_enable(f);
     }
     kern_trap(f, &t);
+}
+
+void trap_exception(struct md_frame *f);
+void
+trap_exception(struct md_frame *f)
+{
+    if (__builtin_expect(f->vector == EX_PAGE, 1)) {
+        trap_page(f);
+    } else {
+        trap_other(f);
+    }
 }
 
 void trap_interrupt(struct md_frame *f);
@@ -167,6 +214,17 @@ trap_interrupt(struct md_frame *f)
 }
 
 const char md_arch[] = "x86_64";
+
+void
+md_frame_init(struct md_frame *f, vaddr_t pc, vaddr_t sp)
+{
+    memset(f, 0, sizeof(*f));
+    f->cs = SEL_USER_CS;
+    f->ss = SEL_USER_DS;
+    f->rflags = RFLAGS_IF | RFLAGS_ONE;
+    md_frame_set_pc(f, pc);
+    md_frame_set_sp(f, sp);
+}
 
 unsigned
 md_frame_registers(const struct md_frame *f,

@@ -53,6 +53,8 @@
 struct fd_table;
 struct node_ops;
 struct file_ops;
+struct file;
+struct dirent;
 
 struct node {
     void *zone_link;
@@ -61,15 +63,36 @@ struct node {
     uint32_t mode;              /* (n) type (c) and permissions */
     uint64_t ino;               /* (c) */
     uint32_t nlink;             /* (N) */
+    uint32_t uid, gid;          /* (n) kept, never asked */
     uint64_t rdev;              /* (c) */
     const struct node_ops *ops; /* (c) */
-    uint64_t size;              /* (n) bytes; of a directory: entries */
+    uint64_t size;              /* (n) bytes; of a directory: entries (N) */
     struct vm_object *object;   /* (n) regular files: made on first need */
+    struct node *object_next;   /* regular.c: nodes by object */
     struct node *parent;        /* (N) of a directory, no reference */
-    struct dirent *entries;     /* (N) of a directory */
+    struct dirent *name;        /* (N) one of its names, NULL: it has none */
+    struct dirent *entries;     /* (N) of a directory, oldest first */
+    struct dirent *last;        /* (N) */
+    uint64_t cookie;            /* (N) of the next entry of a directory */
     int64_t atime, mtime, ctime;        /* (n) ns since 1970 */
     void *private;              /* the ops' own: symlink text, pipe ... */
     uint32_t seals;             /* (n) memfd */
+    bool mapped;                /* (n) was, shared and writable */
+};
+
+/* What a kind of node does differently; each may be NULL. */
+struct node_ops {
+    const struct file_ops *file;        /* of a file opened on it */
+    /* f is made, nobody else sees it; may change f->ops.  0 or -errno */
+    int64_t (*open)(struct node *n, struct file *f);
+    /* Names that exist because somebody asks; no lock, a reference. */
+    int64_t (*lookup)(struct node *dir, const char *name, size_t len,
+        struct node **out);
+    /* A symlink without a text of its own: its text, or its target. */
+    int64_t (*readlink)(struct node *n, char *buf, size_t size);
+    int64_t (*jump)(struct node *n, struct node **out);
+    /* The last reference went. */
+    void (*destroy)(struct node *n);
 };
 
 struct file {
@@ -83,19 +106,29 @@ struct file {
     void *private;              /* the ops' own */
 };
 
-/* Move bytes between a file and user memory (base, len); offset in the file. */
+/*
+ * One transfer between a file and memory, scattered as the program likes.
+ * file_io_in and _out (io.c) move the next n bytes and advance; -EFAULT
+ * moves none of them as far as the caller is concerned.
+ */
 struct file_io {
-    uint64_t base, len;
-    uint64_t offset;
+    struct unix_iovec *iov;     /* what is left of it */
+    unsigned count;
     bool nonblock;
+    bool kernel;                /* the addresses are the kernel's */
+    uint64_t len;               /* bytes left */
+    uint64_t offset;            /* in the file; a write that appends sets it */
 };
+int64_t file_io_in(struct file_io *io, void *to, size_t n);
+int64_t file_io_out(struct file_io *io, const void *from, size_t n);
+
 struct file_ops {
     /* Bytes moved, 0 at the end, or -errno.  Partial is success. */
     int64_t (*read)(struct file *f, struct file_io *io);
     int64_t (*write)(struct file *f, struct file_io *io);
     int64_t (*ioctl)(struct file *f, uint64_t cmd, uint64_t arg);
-    /* POLLIN, POLLOUT ... that hold now; *word moves when that changes. */
-    uint32_t (*poll)(struct file *f, _Atomic uint32_t **word);
+    /* POLLIN, POLLOUT ... that hold now; poll_event() when that changes. */
+    uint32_t (*poll)(struct file *f);
     int64_t (*readdir)(struct file *f, uint64_t base, uint64_t len);
     void (*close)(struct file *f);      /* the last reference goes */
     bool seeks;

@@ -19,6 +19,7 @@
 
 struct fd_table;
 struct node;
+struct signal_info;
 
 #define UNIX_NSIG 64u
 enum {
@@ -67,8 +68,9 @@ struct proc {
     int wait_status;            /* (T) as wait4 gives it */
     _Atomic uint32_t child_event;       /* moves when a child changes */
     _Atomic uint32_t vfork_done;        /* the parent in vfork sleeps here */
-    struct thread *threads;     /* (p) by ->sibling */
-    unsigned nthreads;          /* (p) */
+    struct thread *threads;     /* (s) by ->sibling */
+    unsigned nthreads;          /* (s) */
+    _Atomic uint32_t thread_event;      /* moves when a thread has ended */
 
     struct vm_map *map;         /* (p) changed by exec alone */
     vaddr_t brk_start, brk;     /* (p) */
@@ -85,21 +87,33 @@ struct proc {
     uint64_t rlimit[PROC_RLIMITS][2];   /* (p) */
 
     struct vm_spin signal_lock;
+    bool exiting;               /* (s) every thread is to end */
+    int exit_status;            /* (s) what wait4 will tell, unless killed */
     uint64_t pending;           /* (s) for any thread */
-    struct unix_siginfo *info;  /* (s) of those, or NULL: [UNIX_NSIG + 1] */
+    struct signal_info *info;   /* (s) of those, oldest first */
     struct unix_sigaction action[UNIX_NSIG + 1];        /* (s) */
     uint64_t alarm;             /* (s) ns, 0: none */
-    uint64_t child_ticks[2];    /* (T) of reaped children */
+    uint64_t alarm_interval;    /* (s) ns, 0: once */
+    int exit_signal;            /* (c) what the parent gets at the end */
+    bool executed;              /* (T) execve has succeeded */
+    bool fds_shared;            /* (p) with another process */
+    uint64_t ticks;             /* (s) of threads that have ended */
+    uint64_t child_ticks;       /* (T) of reaped children */
+    uint64_t started;           /* (c) ns since boot */
 };
 
 struct unix_thread {
     int tid;                    /* (c) the process's first: pid */
-    uint64_t mask;              /* (t) blocked signals */
+    uint64_t mask;              /* (t, written with s) blocked signals */
     uint64_t saved_mask;        /* (t) of sigsuspend, ppoll ... */
     bool restore_mask;          /* (t) */
+    bool restart;               /* (t) its call is to be made again */
+    uint64_t awaited;           /* (s) by sigtimedwait, though blocked */
     uint64_t pending;           /* (s) for this thread */
+    struct signal_info *info;   /* (s) of those, oldest first */
     struct unix_siginfo fault;  /* (s) of the one that came with a fault */
     struct md_altstack alt;     /* (t) */
+    uint64_t set_tid;           /* (t) where the tid goes at the start */
     uint64_t clear_tid;         /* (t) */
     uint64_t robust_list;       /* (t) */
 };

@@ -51,6 +51,8 @@ enum unix_errno {
     UNIX_ENOTSUP = 95, UNIX_ETIMEDOUT = 110,
     UNIX_RESTART = 512          /* never seen by a program */
 };
+/* The frame has what the program is to find: nothing is stored in it. */
+#define UNIX_NO_RESULT  (-513)
 
 /* -errno for a VM_E_*; 0 for VM_OK. */
 int64_t unix_error(int vm_error);

@@ -39,6 +39,7 @@
 
 static uint64_t kernel_satp;
 static uint64_t asid_mask;
+static _Atomic unsigned harts;
 
 static void
 sfence_all(void)
@@ -107,10 +108,10 @@ flush_range(const struct pt_flush *f, uint64_t cpus, vaddr_t start,
         flush_here(f, start, size);
     }
     cpus &= ~self;
-    for (unsigned cpu = 0; cpu < VM_MAX_CPUS; cpu++) {
+    for (unsigned cpu = 0; cpus != 0; cpu++, cpus >>= 1) {
         uint64_t hart;
 
-        if ((cpus >> cpu & 1) == 0) {
+        if ((cpus & 1) == 0) {
             continue;
         }
         hart = kern_hart_of(cpu);
@@ -181,14 +182,16 @@ pmap_md_fence(vaddr_t va, uint32_t asid)
     }
 }
 
-/* FENCE.I is of one hart; ours first, then SBI for all there are. */
+/* FENCE.I is of one hart; ours first, then SBI for all, if there are more. */
 void
 pmap_md_icache_sync(paddr_t pa, size_t size)
 {
     (void)pa;
     (void)size;
     __asm__ volatile("fence rw, rw; fence.i" : : : "memory");
-    rfence(SBI_FENCE_I, 0, SBI_ALL_HARTS, 0, 0, 0);
+    if (atomic_load_explicit(&harts, memory_order_relaxed) > 1) {
+        rfence(SBI_FENCE_I, 0, SBI_ALL_HARTS, 0, 0, 0);
+    }
 }
 
 unsigned
@@ -255,6 +258,9 @@ pmap_md_cpu_init(void)
 {
     uint64_t old, got;
 
+    /* In this order: who counts too few has stored before our fence. */
+    atomic_fetch_add(&harts, 1);
+    __asm__ volatile("fence rw, rw; fence.i" : : : "memory");
     READ_SATP(old);
     old &= ~(SATP_ASID_MASK << SATP_ASID_SHIFT);
     if (kernel_satp == 0) {
