@@ -95,6 +95,12 @@ function(pal_kernel arch flavour)
     add_custom_command(TARGET ${name} POST_BUILD
         COMMAND ${PAL_OBJCOPY} -O binary ${out}/kernel ${out}/kernel.bin
         BYPRODUCTS ${out}/kernel.bin VERBATIM)
+    if(symbols)
+        # The table moved no function, or a backtrace would lie.
+        add_custom_command(TARGET ${name} POST_BUILD
+            COMMAND ${Python3_EXECUTABLE} ${_ksyms} --check ${PAL_NM}
+                ${out}/kernel ${symbols} VERBATIM)
+    endif()
 endfunction()
 
 # pal_booted_test(name suite arch flavour ..): a run in a booted kernel.

@@ -21,7 +21,10 @@
 #   options="k=v ..."   further options of the kernel
 #   programs=A,B        other user programs to have in /bin
 # Empty, so that a program may define it likewise itself.
+# Tests reach for bad addresses on purpose.
 set(PAL_USER_FLAGS -D_GNU_SOURCE= -O2 -g -static -Wall -Wextra -Werror
+    -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread
+    -Wno-nonnull
     -I${_root}/user/include -I${_root}/tests/user)
 set(_user_keys name timeout args long-args long-timeout arches flavours mem
     file options programs)
@@ -44,8 +47,9 @@ foreach(arch IN LISTS PAL_ARCHES)
     endif()
 endforeach()
 
-# pal_user(arch source helpers): build/user/<arch>/<stem>.
-function(pal_user arch source helpers)
+# pal_user(list arch source helpers): build/user/<arch>/<stem>, also named in
+# the directory's property <list>.
+function(pal_user list arch source helpers)
     get_filename_component(stem ${source} NAME_WE)
     set(out ${PAL_OUT}/user/${arch}/${stem})
     set(deps ${PROJECT_BINARY_DIR}/user-${arch}-${stem}.d)
@@ -66,7 +70,7 @@ function(pal_user arch source helpers)
             -o ${out} ${source} ${helpers}
         DEPENDS ${source} ${helpers} ${headers} ${depfile}
         COMMENT "user/${arch}/${stem}" VERBATIM)
-    set_property(DIRECTORY APPEND PROPERTY PAL_USER_${arch} ${out})
+    set_property(DIRECTORY APPEND PROPERTY ${list} ${out})
 endfunction()
 
 # The runs of one test program, from its pal lines.
@@ -129,17 +133,23 @@ foreach(arch IN LISTS PAL_ARCHES)
     endif()
     file(MAKE_DIRECTORY ${PAL_OUT}/user/${arch})
     foreach(source IN LISTS PAL_USER)
-        pal_user(${arch} ${source} "")
+        pal_user(PAL_USER_${arch} ${arch} ${source} "")
     endforeach()
     foreach(source IN LISTS PAL_USER_TESTS)
-        pal_user(${arch} ${source} "${PAL_USER_HELPERS}")
+        pal_user(PAL_USER_TESTS_${arch} ${arch} ${source}
+            "${PAL_USER_HELPERS}")
     endforeach()
     get_property(programs DIRECTORY PROPERTY PAL_USER_${arch})
+    get_property(tests DIRECTORY PROPERTY PAL_USER_TESTS_${arch})
+    # user-<arch>: what ./pal boot needs; user-<arch>-tests: the tests, too.
     add_custom_target(user-${arch} ALL DEPENDS ${programs})
-    add_dependencies(${arch} user-${arch})
+    add_custom_target(user-${arch}-tests ALL DEPENDS ${tests})
+    add_dependencies(user-${arch}-tests user-${arch})
+    add_dependencies(${arch} user-${arch}-tests)
+    # user-<arch>-<flavour>: that, and the kernel that the tests run on.
     foreach(flavour debug release)
         add_custom_target(user-${arch}-${flavour})
-        add_dependencies(user-${arch}-${flavour} user-${arch})
+        add_dependencies(user-${arch}-${flavour} user-${arch}-tests)
         if(TARGET kernel-${arch}-${flavour})
             add_dependencies(user-${arch}-${flavour}
                 kernel-${arch}-${flavour})

@@ -166,7 +166,7 @@ echo(const char *text, size_t n)
         return;
     }
     if (console.multiplexed) {
-        put_stream(KERN_OUT, (const uint8_t *)text, n);
+        put_multiplexed(KERN_OUT, (const uint8_t *)text, n);
     } else {
         put_plain((const uint8_t *)text, n);
     }
@@ -185,17 +185,29 @@ rub_out(bool all)
     }
 }
 
+/* A byte that counts at once; what was typed before goes first. */
+static void
+receive_raw(uint8_t c)
+{
+    ring_put(c);
+    console.ready = console.put;
+}
+
 /* True: it is a key that interrupts. */
 static bool
-receive_plain(uint8_t c)
+receive_typed(uint8_t c)
 {
+    if (!kern_console_edit) {
+        receive_raw(c);
+        return false;
+    }
     switch (c) {
     case KEY_INTERRUPT:
-        put_plain((const uint8_t *)"^C\n", 3);
+        echo("^C\n", 3);
         console.put = console.ready;
         return true;
     case KEY_END:
-        console.ended = console.put == console.ready;
+        console.ended = console.ended || console.put == console.ready;
         console.ready = console.put;
         break;
     case KEY_BACKSPACE:
@@ -210,7 +222,7 @@ receive_plain(uint8_t c)
         /* The last place is for the end of the line. */
         if (c == '\n' || console.put - console.take < RING - 1) {
             ring_put(c);
-            put_plain(&c, 1);
+            echo((const char *)&c, 1);
         }
         console.ready = c == '\n' ? console.put : console.ready;
         break;
@@ -232,9 +244,7 @@ receive_multiplexed(uint8_t c)
         console.ended = console.ended || c == 'Z';
         return c == 'S';
     }
-    ring_put(c);
-    console.ready = console.put;
-    return false;
+    return receive_typed(c);
 }
 
 /* May the device be asked for another byte? */
@@ -263,7 +273,7 @@ receive(void)
 
     while (room() && (c = md_console_get()) >= 0) {
         bool signal = console.multiplexed ? receive_multiplexed((uint8_t)c) :
-            receive_plain((uint8_t)c);
+            receive_typed((uint8_t)c);
 
         signals += signal ? 1 : 0;
     }
@@ -280,6 +290,9 @@ console_interrupt(void)
     (void)atomic_fetch_add_explicit(&console.event, 1,
         memory_order_seq_cst);
     kern_wake(&console.event);
+    if (kern_console_input != NULL) {
+        kern_console_input();
+    }
     while (signals-- > 0 && kern_console_signal != NULL) {
         kern_console_signal();
     }
@@ -305,7 +318,7 @@ take(uint8_t *p, size_t n, size_t *got)
 
     while (i < n && console.take != console.ready) {
         p[i] = console.ring[console.take++ % RING];
-        if (!console.multiplexed && p[i] == '\n') {
+        if (kern_console_edit && p[i] == '\n') {
             i++;
             break;
         }
@@ -314,7 +327,7 @@ take(uint8_t *p, size_t n, size_t *got)
     *got = i;
     if (i == 0 && console.ended && n > 0) {
         /* A person may go on after an end, a file does not. */
-        console.ended = console.multiplexed;
+        console.ended = !kern_console_edit;
         return true;
     }
     return i > 0 || n == 0;

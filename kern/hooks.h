@@ -20,9 +20,8 @@ void unix_syscall(struct md_frame *f);
 /*
  * unix_fault - a program did what it may not: tell it by a signal.
  * => Context: interrupts enabled, no lock held; sleeps
- * => error:   of vm_fault() if t->kind is TRAP_FAULT, else 0.  VM_E_NOMEM
- *             and VM_E_INTR: the thread is to die, unix_no_memory() or
- *             whoever interrupted it has said so
+ * => error:   of vm_fault() if t->kind is TRAP_FAULT (VM_E_NOMEM: after
+ *             unix_no_memory() said that the caller has to go), else 0
  * On return the frame is entered (again), after unix_signal_work().
  * Default: panic, with the registers.
  */

@@ -36,14 +36,24 @@ void kern_console_write(enum kern_stream s, const void *buf, size_t n);
 int kern_console_read(void *buf, size_t n, size_t *got) VM_MUST_CHECK;
 bool kern_console_ready(void);
 extern void (*kern_console_signal)(void);
+/* The same, when anything has come in. */
+extern void (*kern_console_input)(void);
+/*
+ * Who types: edit: lines may be changed until they end, ^C interrupts, ^D is
+ * an end; echo: what is typed is shown on the stream out.  Both are true of
+ * a plain console, false of a multiplexed one, until the personality says
+ * otherwise (a terminal's settings).
+ */
+extern bool kern_console_edit, kern_console_echo;
 
 /* By kern_main, when there is a thread; by panic, when there is only one. */
 void kern_console_bootstrap(void);
 void kern_console_panic(void);
 
 /*
- * printf to the log.  %d %i %u %x %X %p %s %c %% with - 0 # + width
- * precision (* too) and the lengths hh h l ll z j t.  Any context.  A line ends with \n.
+ * printf to the log.  %d %i %u %x %X %p %s %c %% with the flags - 0 # + and
+ * blank, width, precision (* too) and the lengths hh h l ll z j t.  Any
+ * context.  A line ends with \n.
  */
 void kern_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void kern_vprintf(enum kern_stream s, const char *fmt, va_list ap);
@@ -67,6 +77,8 @@ bool kern_symbol(uint64_t pc, const char **name, uint64_t *offset);
 
 /* Value of "name=value", "" of a bare "name"; or NULL.  Constant after boot. */
 const char *kern_option(const char *name);
+/* The words as they stand: the first after NULL, NULL after the last. */
+const char *kern_option_next(const char *word);
 /* A number with an optional suffix K, M or G; def if it is not given. */
 uint64_t kern_option_u64(const char *name, uint64_t def);
 void kern_option_bootstrap(const char *cmdline);
@@ -140,11 +152,11 @@ bool kern_usage_check(const struct kern_usage *u);
  * interrupts disabled: kern_irq_lock).
  */
 enum kern_rank {
-    KERN_RANK_PROCS = VM_RANK_OUTER,    /* tree of processes (mutex) */
+    KERN_RANK_FILE = VM_RANK_OUTER,     /* one open file's offset (mutex) */
+    KERN_RANK_PROCS,                    /* tree of processes (mutex) */
     KERN_RANK_PROC,                     /* one process (mutex) */
     KERN_RANK_FDS,                      /* a table of descriptors (mutex) */
     KERN_RANK_TREE,                     /* names of files (mutex) */
-    KERN_RANK_FILE,                     /* one open file's offset (mutex) */
     KERN_RANK_INODE,                    /* one inode or pipe (mutex) */
     KERN_RANK_MACH,                     /* Mach calls (mutex) */
     KERN_RANK_WINDOW,                   /* kernel's window (mutex) */

@@ -7,7 +7,8 @@
 
 #define OPTIONS_SIZE    1024u
 
-static char text[OPTIONS_SIZE]; /* (c) words, each ended by a 0; then "" */
+/* (c) each ended by a 0; then an empty one */
+static char option_words[OPTIONS_SIZE];
 
 void
 kern_option_bootstrap(const char *cmdline)
@@ -16,13 +17,13 @@ kern_option_bootstrap(const char *cmdline)
 
     for (; *cmdline != 0 && n < OPTIONS_SIZE - 2; cmdline++) {
         if (*cmdline > ' ') {
-            text[n++] = *cmdline;
-        } else if (n > 0 && text[n - 1] != 0) {
-            text[n++] = 0;
+            option_words[n++] = *cmdline;
+        } else if (n > 0 && option_words[n - 1] != 0) {
+            option_words[n++] = 0;
         }
     }
-    text[n] = 0;
-    text[n + 1] = 0;
+    option_words[n] = 0;
+    option_words[n + 1] = 0;
 }
 
 const char *
@@ -31,7 +32,7 @@ kern_option(const char *name)
     size_t n = strlen(name);
     const char *found = NULL;
 
-    for (const char *s = text; *s != 0; s += strlen(s) + 1) {
+    for (const char *s = option_words; *s != 0; s += strlen(s) + 1) {
         if (strncmp(s, name, n) == 0 && (s[n] == '=' || s[n] == 0)) {
             found = s[n] == '=' ? s + n + 1 : s + n;
         }
@@ -41,7 +42,7 @@ kern_option(const char *name)
 
 /* Decimal digits and one suffix at most; false if there is anything else. */
 static bool
-parse(const char *s, uint64_t *value)
+option_parse(const char *s, uint64_t *value)
 {
     uint64_t v = 0;
     unsigned shift = 0;
@@ -85,10 +86,23 @@ kern_option_u64(const char *name, uint64_t def)
     if (s == NULL) {
         return def;
     }
-    if (!parse(s, &value)) {
+    if (!option_parse(s, &value)) {
         kern_printf("option %s=%s is no number, %llu is taken\n", name, s,
             (unsigned long long)def);
         return def;
     }
     return value;
+}
+
+const char *
+kern_option_next(const char *word)
+{
+    if (word == NULL) {
+        word = option_words;
+    } else {
+        while (*word++ != 0) {
+            continue;
+        }
+    }
+    return *word != 0 ? word : NULL;
 }

@@ -147,7 +147,7 @@ length(const char *fmt, struct spec *f)
 
 /* From behind the % to behind the conversion. */
 static const char *
-parse(const char *fmt, struct spec *f, va_list *ap)
+spec_parse(const char *fmt, struct spec *f, va_list *ap)
 {
     *f = (struct spec){ .precision = -1 };
     for (;; fmt++) {
@@ -256,7 +256,7 @@ format(struct sink *s, const char *fmt, va_list ap)
         put(s, fmt, n);
         fmt += n;
         if (*fmt == '%') {
-            fmt = parse(fmt + 1, &f, &args);
+            fmt = spec_parse(fmt + 1, &f, &args);
             convert(s, &f, &args);
         }
     }

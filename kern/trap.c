@@ -107,17 +107,12 @@ trap_space(struct thread *t)
     }
 }
 
-/* The kernel touches its program's memory. */
+/* Resolve a fault of the kernel's, once. */
 static int
-trap_usercopy(struct md_frame *f, const struct trap *trap)
+trap_resolve(struct thread *t, const struct trap *trap)
 {
-    struct thread *t = thread_current();
     int error = VM_OK;
 
-    if (t->head.preempt != 0 || !md_irq_enabled()) {
-        kern_panic_frame(f, "user address %llx touched where the kernel "
-            "must not sleep", (unsigned long long)trap->va);
-    }
     if ((vm_get(&t->head.work) & WORK_SPACE) != 0) {
         error = trap_space(t);
     }
@@ -128,6 +123,33 @@ trap_usercopy(struct md_frame *f, const struct trap *trap)
     }
     if (error == VM_E_NOMEM) {
         error = trap_no_memory(t, trap->va, trap->access);
+    }
+    return error;
+}
+
+/*
+ * The kernel touches its program's memory.  A signal that has a handler
+ * must not turn a copy into a bad address: only the thread's end does.
+ */
+static int
+trap_usercopy(struct md_frame *f, const struct trap *trap)
+{
+    struct thread *t = thread_current();
+    uint32_t signal = 0;
+    int error;
+
+    if (t->head.preempt != 0 || !md_irq_enabled()) {
+        kern_panic_frame(f, "user address %llx touched where the kernel "
+            "must not sleep", (unsigned long long)trap->va);
+    }
+    while ((error = trap_resolve(t, trap)) == VM_E_INTR &&
+        vm_get(&t->stop) == 0) {
+        signal |= atomic_fetch_and_explicit(&t->head.work, ~WORK_SIGNAL,
+            memory_order_seq_cst) & WORK_SIGNAL;
+    }
+    if (signal != 0) {
+        (void)atomic_fetch_or_explicit(&t->head.work, signal,
+            memory_order_seq_cst);
     }
     return error;
 }
@@ -173,9 +195,9 @@ kern_trap(struct md_frame *f, const struct trap *trap)
         }
         if (error == VM_E_NOMEM) {
             error = trap_no_memory(t, trap->va, trap->access);
-            if (error == VM_OK) {
-                return;
-            }
+        }
+        if (error == VM_OK || error == VM_E_INTR) {
+            return;             /* a signal first, and again */
         }
     }
     vm_progress_end(&t->progress);

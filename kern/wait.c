@@ -72,12 +72,12 @@ bucket_remove(struct bucket *b, struct thread *t)
 }
 
 /* t sleeps in b, which is locked: it wakes up to this result. */
-static inline void
+static inline __attribute__((always_inline)) void
 wait_end(struct bucket *b, struct thread *t, int result)
 {
     bucket_remove(b, t);
     t->wait_result = result;
-    if (t->deadline != 0) {
+    if (__builtin_expect(t->deadline != 0, 0)) {
         sched_timeout_cancel(t);
     }
     sched_ready(t);

@@ -196,6 +196,25 @@ vm_object_next_page(struct vm_object *o, vm_pgno_t *pgno)
     return found;
 }
 
+bool
+vm_object_is_unused(struct vm_object *o)
+{
+    vm_pgno_t key = 0;
+    vm_slot_t slot;
+    bool unused;
+
+    vm_object_lock(o);
+    unused = o->ref_count == 1 && o->paging == 0;
+    while (unused && vm_radix_next(&o->pages, &key, &slot)) {
+        struct vm_page *p = vm_slot_page(slot);
+
+        unused = p != NULL && (vm_page_flags(p) & VM_PG_MODIFIED) == 0;
+        key++;
+    }
+    vm_object_unlock(o);
+    return unused;
+}
+
 uint64_t
 vm_object_page_count(struct vm_object *o)
 {

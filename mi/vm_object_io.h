@@ -44,6 +44,8 @@ bool vm_object_has_page(struct vm_object *o, vm_pgno_t pgno);
  * false if there is none.
  */
 bool vm_object_next_page(struct vm_object *o, vm_pgno_t *pgno);
+/* Is the caller's reference the only one, and no page modified? */
+bool vm_object_is_unused(struct vm_object *o);
 /* How many pages o has itself. */
 uint64_t vm_object_page_count(struct vm_object *o);
 

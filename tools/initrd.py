@@ -120,13 +120,14 @@ def write_entry(out, number, name, mode, content):
         source = open(content, "rb")
         length = os.fstat(source.fileno()).st_size
     name = os.fsencode(name) + b"\0"
-    step = PAGE if length else 4
-    name += b"\0" * (-(out.tell() + HEADER + len(name)) % step)
+    if length:
+        name += b"\0" * (-(out.tell() + HEADER + len(name)) % PAGE)
     links = 2 if stat.S_ISDIR(mode) else 1
     fields = (number, mode, 0, 0, links, MTIME, length, 0, 0, 0, 0,
               len(name), 0)
     out.write(b"070701" + b"".join(b"%08X" % field for field in fields))
     out.write(name)
+    out.write(b"\0" * (-out.tell() % 4))
     start = out.tell()
     if source:
         with source:

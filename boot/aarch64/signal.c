@@ -36,10 +36,9 @@ struct record {
     uint32_t magic, size;
 };
 
-struct fpsimd {
+struct fpsimd {                         /* q0-q31 follow */
     struct record head;
     uint32_t fpsr, fpcr;
-    uint8_t v[USER_FPSR];
 };
 
 struct context {                        /* ucontext and sigcontext */
@@ -54,16 +53,23 @@ struct context {                        /* ucontext and sigcontext */
 _Static_assert(sizeof(struct context) == 464 &&
     __builtin_offsetof(struct context, fault_address) == 176, "ucontext");
 
-struct sigframe {
+/* Three parts, so that the vectors go where they belong in one copy. */
+struct sighead {
     uint8_t info[INFO_SIZE];
     struct context uc;
     struct fpsimd fpsimd;
+};
+struct sigtail {
     struct record esr;                  /* or the end */
     uint64_t esr_value;
     uint64_t end[2];
     uint64_t fp, lr;
 };
-_Static_assert(sizeof(struct sigframe) % 16 == 0, "stack");
+#define VECTORS_SIZE    USER_FPSR
+#define VECTORS_AT      sizeof(struct sighead)
+#define TAIL_AT         (VECTORS_AT + VECTORS_SIZE)
+#define FRAME_BYTES     (TAIL_AT + sizeof(struct sigtail))
+_Static_assert(FRAME_BYTES % 16 == 0, "stack");
 
 static const uint32_t trampoline[] = {
     0xd2801168,                         /* mov x8, #139 (rt_sigreturn) */
@@ -79,50 +85,49 @@ md_trampoline(size_t *size)
 
 /* ESR_EL1 goes with a fault only: si_code is positive then. */
 static void
-put_fault(struct sigframe *sf, const struct md_frame *f, int signo)
+put_fault(struct sighead *head, struct sigtail *tail,
+    const struct md_frame *f, int signo)
 {
     int32_t code;
 
-    memcpy(&code, sf->info + INFO_CODE, sizeof(code));
+    memcpy(&code, head->info + INFO_CODE, sizeof(code));
     if (code <= 0 || (signo != SIGNAL_SEGV && signo != SIGNAL_BUS &&
         signo != SIGNAL_ILL && signo != SIGNAL_TRAP)) {
         return;
     }
-    memcpy(&sf->uc.fault_address, sf->info + INFO_ADDR, sizeof(uint64_t));
-    sf->esr = (struct record){ ESR_MAGIC, sizeof(sf->esr) + 8 };
-    sf->esr_value = f->esr;
+    memcpy(&head->uc.fault_address, head->info + INFO_ADDR,
+        sizeof(uint64_t));
+    tail->esr = (struct record){ ESR_MAGIC, sizeof(tail->esr) + 8 };
+    tail->esr_value = f->esr;
 }
 
 int
 md_signal_push(struct md_frame *f, struct md_user *u,
     const struct md_signal *s)
 {
-    struct sigframe sf;
     vaddr_t top = s->stack != 0 ? s->stack : f->sp;
-    vaddr_t at = (top & ~(vaddr_t)15) - sizeof(sf);
+    vaddr_t at = (top & ~(vaddr_t)15) - FRAME_BYTES;
+    struct sigtail tail = { .fp = f->x[29], .lr = f->x[30] };
+    struct sighead head = {
+        .uc = { .stack = s->alt, .mask = s->mask, .sp = f->sp, .pc = f->pc,
+            .pstate = f->pstate },
+        .fpsimd.head = { FPSIMD_MAGIC, sizeof(struct fpsimd) + VECTORS_SIZE }
+    };
 
-    memset(&sf, 0, sizeof(sf));
-    memcpy(sf.info, s->info, INFO_SIZE);
-    sf.uc.stack = s->alt;
-    sf.uc.mask = s->mask;
-    memcpy(sf.uc.x, f->x, sizeof(sf.uc.x));
-    sf.uc.sp = f->sp;
-    sf.uc.pc = f->pc;
-    sf.uc.pstate = f->pstate;
     md_user_save(u);
-    sf.fpsimd.head = (struct record){ FPSIMD_MAGIC, sizeof(sf.fpsimd) };
-    memcpy(sf.fpsimd.v, u->bytes, USER_FPSR);
-    memcpy(&sf.fpsimd.fpsr, u->bytes + USER_FPSR, 8);
-    put_fault(&sf, f, s->signo);
-    sf.fp = f->x[29];
-    sf.lr = f->x[30];
-    if (md_copyout(at, &sf, sizeof(sf)) != VM_OK) {
+    memcpy(head.info, s->info, INFO_SIZE);
+    memcpy(head.uc.x, f->x, sizeof(head.uc.x));
+    memcpy(&head.fpsimd.fpsr, u->bytes + USER_FPSR, 8);
+    put_fault(&head, &tail, f, s->signo);
+    if (md_copyout(at, &head, sizeof(head)) != VM_OK ||
+        md_copyout(at + VECTORS_AT, u->bytes, VECTORS_SIZE) != VM_OK ||
+        md_copyout(at + TAIL_AT, &tail, sizeof(tail)) != VM_OK) {
         return VM_E_ADDRESS;
     }
     f->x[0] = (uint64_t)s->signo;
     f->x[1] = at;
-    f->x[2] = at + __builtin_offsetof(struct sigframe, uc);
-    f->x[29] = at + __builtin_offsetof(struct sigframe, fp);
+    f->x[2] = at + INFO_SIZE;
+    f->x[29] = at + TAIL_AT + __builtin_offsetof(struct sigtail, fp);
     f->x[30] = s->restorer != 0 ? s->restorer : s->trampoline;
     f->sp = at;
     f->pc = s->handler;
@@ -131,52 +136,53 @@ md_signal_push(struct md_frame *f, struct md_user *u,
 
 /* Find the floating point among the records that the program left. */
 static int
-get_fpsimd(vaddr_t records, struct fpsimd *fp)
+get_fpsimd(vaddr_t records, struct md_user *u)
 {
     uint32_t at = 0;
 
-    while (at <= RECORDS_SIZE - sizeof(struct record)) {
-        struct record r;
+    while (at <= RECORDS_SIZE - sizeof(struct fpsimd)) {
+        struct fpsimd r;
 
         if (md_copyin(&r, records + at, sizeof(r)) != VM_OK) {
             return VM_E_ADDRESS;
         }
-        if (r.magic == FPSIMD_MAGIC && r.size == sizeof(*fp) &&
-            r.size <= RECORDS_SIZE - at) {
-            return md_copyin(fp, records + at, sizeof(*fp));
-        }
-        if (r.size < 16 || r.size % 16 != 0 || r.size > RECORDS_SIZE - at) {
+        if (r.head.size < sizeof(r) || r.head.size % 16 != 0 ||
+            r.head.size > RECORDS_SIZE - at) {
             break;
         }
-        at += r.size;
+        if (r.head.magic == FPSIMD_MAGIC &&
+            r.head.size == sizeof(r) + VECTORS_SIZE) {
+            memcpy(u->bytes + USER_FPSR, &r.fpsr, 8);
+            return md_copyin(u->bytes, records + at + sizeof(r),
+                VECTORS_SIZE);
+        }
+        at += r.head.size;
     }
     return VM_E_ADDRESS;
 }
 
+/* The registers themselves are set, u is stale while its thread runs. */
 int
 md_signal_pop(struct md_frame *f, struct md_user *u, uint64_t *mask,
     struct md_altstack *alt)
 {
     struct context uc;
-    struct fpsimd fp;
-    vaddr_t at = f->sp + __builtin_offsetof(struct sigframe, uc);
-    bool enabled;
+    struct md_user new;
+    uint64_t tls;
 
-    if (f->sp % 16 != 0 || md_copyin(&uc, at, sizeof(uc)) != VM_OK ||
-        get_fpsimd(at + sizeof(uc), &fp) != VM_OK) {
+    (void)u;
+    if (f->sp % 16 != 0 ||
+        md_copyin(&uc, f->sp + INFO_SIZE, sizeof(uc)) != VM_OK ||
+        get_fpsimd(f->sp + INFO_SIZE + sizeof(uc), &new) != VM_OK) {
         return VM_E_ADDRESS;
     }
     memcpy(f->x, uc.x, sizeof(f->x));
     f->sp = uc.sp;
     f->pc = uc.pc;
     f->pstate = (uc.pstate & PSTATE_SETTABLE) | PSTATE_USER;
-    /* The scheduler must not save what is loaded over this. */
-    enabled = md_irq_save();
-    md_user_save(u);
-    memcpy(u->bytes, fp.v, USER_FPSR);
-    memcpy(u->bytes + USER_FPSR, &fp.fpsr, 8);
-    md_user_load(u);
-    md_irq_restore(enabled);
+    READ_REG(tpidr_el0, tls);
+    md_frame_set_tls(f, &new, tls);
+    md_user_load(&new);
     *mask = uc.mask;
     *alt = uc.stack;
     return VM_OK;

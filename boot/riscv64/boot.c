@@ -9,9 +9,10 @@
  *                                 [508]  window of the kernel's pmap
  *                                 [511]  empty: see pmap_md_formats()
  *
- * The kernel's mode is that of threads without a space and what user spaces
- * start in.  Sv48 where it is there: programs find the 47 bits that they
- * know from the other machines; Sv57 costs one more load for each TLB miss.
+ * The mode is that of threads without a space; a space has its own (option
+ * format), whose root leads to the same table.  Sv48 where it is there: the 47
+ * bits of user addresses that programs find on the other machines too; Sv57
+ * costs one more load for each TLB miss.
  */
 #include "machine.h"
 #include "pmap_md.h"

@@ -16,16 +16,27 @@
 static volatile uint32_t *intc_base;    /* NULL: there is none */
 static uint32_t intc_context;
 
+/* A hart's id: reg of its node, of one cell or two, on no bus. */
+static uint64_t
+hart_id(const struct fdt_node *cpu)
+{
+    uint32_t size = 0;
+    const void *reg = fdt_property(cpu, "reg", &size);
+
+    return size == 4 ? fdt_cell(reg, 0) : size == 8 ?
+        (uint64_t)fdt_cell(reg, 0) << 32 | fdt_cell(reg, 1) :
+        ~(uint64_t)0;
+}
+
 /* The phandle of the controller inside a hart's node; 0: none. */
 static uint32_t
 hart_phandle(const void *fdt, uint64_t hart)
 {
     struct fdt_node cpu = { 0 };
     uint32_t phandle;
-    paddr_t id, size;
 
     while (fdt_compatible(fdt, "riscv", &cpu)) {
-        if (fdt_reg(&cpu, 0, &id, &size) && id == hart) {
+        if (hart_id(&cpu) == hart) {
             return fdt_compatible(fdt, "riscv,cpu-intc", &cpu) &&
                 fdt_u32(&cpu, "phandle", &phandle) ? phandle : 0;
         }

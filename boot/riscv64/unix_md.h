@@ -16,6 +16,9 @@
 /* struct sigaction of rt_sigaction(2) has the field sa_restorer. */
 #define UNIX_SIGACTION_RESTORER 0
 
+/* riscv_flush_icache(2) is md_flush_icache(). */
+#define UNIX_FLUSH_ICACHE       1
+
 /* e_machine of this machine's ELF files. */
 #define UNIX_ELF_MACHINE        243
 

@@ -72,11 +72,13 @@ cpio_next(struct cpio *c, struct cpio_entry *e)
         .rminor = field[10], .len = field[11] };
     name_end = ((uint64_t)CPIO_HEADER + e->len + 3) & ~(uint64_t)3;
     data_end = name_end + e->size;
-    if (e->len == 0 || e->len > UNIX_PATH_MAX || data_end > left ||
-        c->at[CPIO_HEADER + e->len - 1] != 0) {
+    e->name = (const char *)c->at + CPIO_HEADER;
+    /* NULs behind the name are padding: they align the data to a page. */
+    if (e->len == 0 || data_end > left ||
+        c->at[CPIO_HEADER + e->len - 1] != 0 ||
+        strlen(e->name) >= UNIX_PATH_MAX) {
         return false;
     }
-    e->name = (const char *)c->at + CPIO_HEADER;
     e->data = c->at + name_end;
     data_end = (data_end + 3) & ~(uint64_t)3;
     c->at += data_end < left ? data_end : left;
@@ -235,7 +237,7 @@ cpio_unpack_one(struct cpio *c, const struct cpio_entry *e)
     }
     n = cpio_node(c, e);
     if (n == NULL) {
-        kern_printf("initrd: %s: left out (mode %o, %u bytes)\n", e->name,
+        kern_printf("initrd: %s: left out (mode %#x, %u bytes)\n", e->name,
             e->mode, e->size);
         return;
     }

@@ -71,6 +71,9 @@ struct node *node_remove(struct dirent *d);
 struct node *node_make(struct node *dir, const char *name, uint32_t mode,
     uint64_t rdev, const struct node_ops *ops);
 
+struct node *node_make_dir(struct node *dir, const char *name,
+    uint32_t mode);
+
 static inline bool
 node_is(const struct node *n, uint32_t type)
 {
@@ -131,6 +134,8 @@ struct node *regular_create_archive(uint32_t mode, const void *bytes,
 /* Boot: the bytes of one that was made without. */
 void regular_set_archive(struct node *n, const void *bytes, uint64_t size);
 int64_t regular_truncate(struct node *n, uint64_t size);
+/* Objects of the archive's files that nobody uses or has changed go. */
+void regular_trim(void);
 int64_t regular_allocate(struct node *n, uint32_t mode, uint64_t offset,
     uint64_t len);
 uint64_t regular_blocks(struct node *n);        /* of 512 bytes */
@@ -173,6 +178,7 @@ void pipe_init(void);
  */
 extern _Atomic uint32_t poll_waiters, poll_word;
 void poll_wake(void);
+void poll_event_now(void);      /* poll_event() as a function */
 static inline void
 poll_event(void)
 {
@@ -194,6 +200,5 @@ void dev_init(struct node *dev);
 /* NULL: no such device, or no memory. */
 struct node *dev_create(uint32_t mode, uint64_t rdev);
 void procfs_init(struct node *root);
-extern const struct node_ops procfs_fd_link_ops;
 
 #endif

@@ -282,26 +282,26 @@ node_path(struct node *n, char *buf, size_t size)
 
 static const struct node_ops node_dir_ops = { .file = &dir_file_ops };
 
-static void
-node_init_root(void)
-{
-    vm_zone_init(&node_zone, "node", sizeof(struct node));
-    root = node_create(UNIX_S_IFDIR | 0755, &node_dir_ops);
-    if (root == NULL) {
-        kern_panic("no memory for /");
-    }
-    root->parent = root;
-    root->nlink = 2;
-}
-
 struct node *
 node_create_dir(uint32_t mode)
 {
     return node_create(UNIX_S_IFDIR | (mode & 07777), &node_dir_ops);
 }
 
+struct node *
+node_make_dir(struct node *dir, const char *name, uint32_t mode)
+{
+    return node_make(dir, name, UNIX_S_IFDIR | mode, 0, &node_dir_ops);
+}
+
 void
 node_init(void)
 {
-    node_init_root();
+    vm_zone_init(&node_zone, "node", sizeof(struct node));
+    root = node_create_dir(0755);
+    if (root == NULL) {
+        kern_panic("no memory for /");
+    }
+    root->parent = root;
+    root->nlink = 2;
 }

@@ -39,6 +39,12 @@ poll_wake(void)
     thread_wake(&poll_word, ~0u);
 }
 
+void
+poll_event_now(void)
+{
+    poll_event();
+}
+
 static uint32_t
 poll_one(const struct poll_fd *p)
 {

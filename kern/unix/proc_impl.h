@@ -68,6 +68,8 @@ void wait_reaper_wake(void);
 void wait_console_signal(void);
 /* oom.c, for the reaper: kill somebody if that is asked for. */
 void oom_poll(void);
+/* system.c: the limits of the first process. */
+void system_limits(struct proc *p);
 /* random.c, once. */
 void random_init(void);
 

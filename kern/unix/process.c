@@ -127,6 +127,49 @@ proc_next(struct proc *p)
     return next;
 }
 
+/* ---- for the Mach calls ----------------------------------------------- */
+
+struct vm_map *
+proc_descendant_map(struct proc *ancestor, int pid)
+{
+    struct vm_map *map = NULL;
+    struct proc *p, *up;
+
+    vm_mutex_lock(&proc_tree);
+    p = proc_find_locked(pid);
+    up = p;
+    while (up != NULL && up != ancestor) {
+        up = up->parent;
+    }
+    if (up != NULL) {
+        vm_mutex_lock(&p->lock);
+        map = p->map;
+        if (map != NULL) {
+            vm_map_ref(map);
+        }
+        vm_mutex_unlock(&p->lock);
+    }
+    vm_mutex_unlock(&proc_tree);
+    return map;
+}
+
+bool
+proc_is_quiet(const struct vm_map *map)
+{
+    struct proc *self = proc_current();
+    bool quiet = self->map == map && self->nthreads == 1;
+
+    vm_mutex_lock(&proc_tree);
+    for (struct proc *p = proc_next_locked(NULL); p != NULL;
+        p = proc_next_locked(p)) {
+        quiet = quiet && (p == self || p->map != map);
+    }
+    vm_mutex_unlock(&proc_tree);
+    return quiet;
+}
+
+/* ---- numbers ---------------------------------------------------------- */
+
 /* (T) held. */
 static bool
 proc_number_used(int n)

@@ -42,6 +42,7 @@ struct regular_archive {
     struct vm_pager pager;
     const unsigned char *bytes;
     _Atomic uint64_t valid;
+    bool keep;                  /* its node lives on without the object */
 };
 
 /* Nodes that have an object, for names in /proc/PID/maps. */
@@ -151,7 +152,9 @@ archive_terminate(struct vm_pager *pg)
     struct regular_archive *ar = kern_container(pg,
         struct regular_archive, pager);
 
-    kern_free(ar, sizeof(*ar));
+    if (!ar->keep) {
+        kern_free(ar, sizeof(*ar));
+    }
 }
 
 static const struct vm_pager_ops archive_ops = {
@@ -253,22 +256,84 @@ regular_find(const struct vm_object *o)
     return n;
 }
 
+/* n is in its bucket; the lock is held. */
+static void
+regular_unpublish(struct node *n)
+{
+    struct node **at = regular_bucket(n->object);
+
+    while (*at != n) {
+        at = &(*at)->object_next;
+    }
+    *at = n->object_next;
+}
+
 static void
 regular_destroy(struct node *n)
 {
     if (n->object != NULL) {
-        struct node **at = regular_bucket(n->object);
-
         vm_spin_lock(&regular_lock);
-        while (*at != n) {
-            at = &(*at)->object_next;
-        }
-        *at = n->object_next;
+        regular_unpublish(n);
         vm_spin_unlock(&regular_lock);
         /* Mappings may keep it; its pager goes with it. */
         vm_object_unref(n->object, NULL);
     } else if (n->private != NULL) {
         kern_free(n->private, sizeof(struct regular_archive));
+    }
+}
+
+/* One that could go, out of the table; NULL: there is none. */
+static struct node *
+regular_trim_one(void)
+{
+    struct node *n = NULL;
+
+    vm_spin_lock(&regular_lock);
+    for (unsigned i = 0; i < REGULAR_BUCKETS && n == NULL; i++) {
+        n = regular_hash[i];
+        while (n != NULL && (n->private == NULL ||
+            ((struct regular_archive *)n->private)->keep)) {
+            n = n->object_next;
+        }
+    }
+    if (n != NULL) {
+        node_ref(n);
+        ((struct regular_archive *)n->private)->keep = true;
+    }
+    vm_spin_unlock(&regular_lock);
+    return n;
+}
+
+void
+regular_trim(void)
+{
+    struct node *n;
+
+    while ((n = regular_trim_one()) != NULL) {
+        struct regular_archive *ar = n->private;
+        struct vm_object *o = NULL;
+
+        vm_mutex_lock(&n->lock);
+        if (vm_object_is_unused(n->object)) {
+            vm_spin_lock(&regular_lock);
+            regular_unpublish(n);
+            vm_spin_unlock(&regular_lock);
+            o = n->object;
+            n->object = NULL;
+        }
+        vm_mutex_unlock(&n->lock);
+        if (o != NULL) {
+            vm_object_unref(o, NULL);
+            ar->keep = false;
+        }
+        node_unref(n);
+    }
+    for (unsigned i = 0; i < REGULAR_BUCKETS; i++) {
+        for (n = regular_hash[i]; n != NULL; n = n->object_next) {
+            if (n->private != NULL) {
+                ((struct regular_archive *)n->private)->keep = false;
+            }
+        }
     }
 }
 

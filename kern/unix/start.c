@@ -13,12 +13,11 @@
  * the log says "pal: exit N" or "pal: signal N"; the machine's status is N, or
  * 128 + N, or 1 if all went well but something leaked.
  */
-#include "proc_impl.h"
+#include "exec_impl.h"
 
 #include "boot.h"
 #include "file.h"
 #include "hooks.h"
-#include "mem.h"
 
 #define START_STRINGS_MAX       (128u << 10)
 /* What the others may take to end when they are killed. */
@@ -247,7 +246,6 @@ start_leave(int status, bool clean)
     md_exit(code == 0 && !clean ? 1 : code);
 }
 
-/* Linux's reaper thread is not a child of anybody; ours neither. */
 static void
 start_reaper(void)
 {

@@ -30,7 +30,6 @@ uts_put(char *field, const char *s)
     }
 }
 
-/* The release is the Linux that the calls are measured against. */
 int64_t
 sys_uname(const uint64_t *a)
 {
@@ -39,7 +38,7 @@ sys_uname(const uint64_t *a)
     memset(uts, 0, sizeof(uts));
     uts_put(uts[0], "Linux");
     uts_put(uts[1], system_host);
-    uts_put(uts[2], "6.12.0-palimpsest");
+    uts_put(uts[2], UNIX_RELEASE);
     uts_put(uts[3], "#1");
     uts_put(uts[4], UNIX_MACHINE);
     uts_put(uts[5], "(none)");
@@ -441,4 +440,22 @@ sys_sched_getparam(const uint64_t *a)
         return -UNIX_ESRCH;
     }
     return unix_copyout(a[1], &priority, sizeof(priority));
+}
+
+/*
+ * Libraries ask for these at their start and do without; that is not worth a
+ * line of the log.
+ */
+int64_t
+sys_rseq(const uint64_t *a)
+{
+    (void)a;
+    return -UNIX_ENOSYS;
+}
+
+int64_t
+sys_membarrier(const uint64_t *a)
+{
+    (void)a;
+    return -UNIX_ENOSYS;
 }

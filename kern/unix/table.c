@@ -9,6 +9,7 @@
 #include "proc_impl.h"
 
 #include "hooks.h"
+#include "mach.h"
 
 #define CALL(number, name) \
     extern unix_call sys_##name __attribute__((weak));
@@ -28,10 +29,13 @@ const unsigned unix_table_size = TABLE_SIZE;
 static _Atomic uint32_t table_missing[TABLE_SIZE + 1];
 
 static __attribute__((noinline)) int64_t
-table_no_call(uint64_t number)
+table_no_call(uint64_t number, const uint64_t *args)
 {
     uint64_t i = number < TABLE_SIZE ? number : TABLE_SIZE;
 
+    if (number - MACH_CALL_BASE < MACH_CALLS) {
+        return mach_table[number - MACH_CALL_BASE].call(args);
+    }
     (void)atomic_fetch_add_explicit(&table_missing[i], 1,
         memory_order_relaxed);
     return -UNIX_ENOSYS;
@@ -78,7 +82,7 @@ unix_syscall(struct md_frame *f)
         unix_table[number].call != NULL, 1)) {
         result = unix_table[number].call(md_frame_args(f));
     } else {
-        result = table_no_call(number);
+        result = table_no_call(number, md_frame_args(f));
     }
     if (__builtin_expect(result == -UNIX_RESTART ||
         result == UNIX_NO_RESULT, 0)) {

@@ -212,7 +212,7 @@ tty_init(void)
     tty.is_tty = kern_option_u64("tty", 0) != 0;
     tty.window[0] = (uint16_t)kern_option_u64("rows", 24);
     tty.window[1] = (uint16_t)kern_option_u64("columns", 80);
-    kern_console_input = poll_input;
+    kern_console_input = poll_event_now;
     if (tty.is_tty) {
         kern_console_edit = true;
         kern_console_echo = true;

@@ -57,6 +57,9 @@ enum unix_errno {
 /* -errno for a VM_E_*; 0 for VM_OK. */
 int64_t unix_error(int vm_error);
 
+/* The release is the Linux that the calls are measured against. */
+#define UNIX_RELEASE "6.12.0-palimpsest"
+
 /* User memory: 0 or -UNIX_EFAULT. */
 static inline int64_t
 unix_copyin(void *to, uint64_t from, size_t n)

@@ -306,7 +306,8 @@ in_its_space(void *arg)
     ktest_map_leave(map);
 }
 
-KTEST(spaces)
+static void
+five_spaces(void)
 {
     struct ktest_thread t[5];
 
@@ -318,7 +319,22 @@ KTEST(spaces)
     }
 }
 
+KTEST(spaces)
+{
+    five_spaces();
+}
+
 #if VM_TEST
+/* The same with switches at the points where they could hurt. */
+KTEST(spaces_stirred)
+{
+    for (uint64_t seed = 1; seed < 4; seed++) {
+        kern_test_switch(seed, 5);
+        five_spaces();
+        kern_test_switch(0, 0);
+    }
+}
+
 /* A fault in a copy that finds no memory waits for some. */
 KTEST(no_memory)
 {
