@@ -41,3 +41,12 @@ foreach(_target IN LISTS _targets)
         COMMAND ${_python} tools/count.py --smoke
             ${PROJECT_BINARY_DIR}/${_path})
 endforeach()
+
+# The commands of tools/gdb, in a debug kernel that runs a program.
+foreach(arch IN LISTS PAL_ARCHES)
+    if(TARGET kernel-${arch}-debug AND TARGET user-${arch})
+        pal_booted_test(gdb/${arch} gdb ${arch} debug
+            TARGET user-${arch}-debug
+            COMMAND ${_python} tools/gdb_test.py --arch ${arch})
+    endif()
+endforeach()

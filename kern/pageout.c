@@ -4,7 +4,8 @@
  *
  *   an allocation finds less than the low mark -> kern_memory_low()
  *     -> the thread goes round until a margin above the mark is free, or
- *        until two rounds have given nothing; then it rests
+ *        until two rounds have given next to nothing; then it rests, the
+ *        longer the more often that happens
  *
  * A page is freed in its second round at the earliest: the first one takes
  * its "used" mark away.
@@ -15,7 +16,9 @@
 #include "vm_pager.h"
 
 #define SCAN            256u    /* frames looked at before others may run */
-#define REST            UINT64_C(10000000)      /* ns */
+#define WORTH           128u    /* a round is, that gains 1 of so many */
+#define REST_MIN        UINT64_C(10000000)      /* ns */
+#define REST_MAX        UINT64_C(640000000)     /* ns */
 #define PATIENCE        UINT64_C(20000000)      /* ns that a waiter waits */
 
 static _Atomic uint32_t wanted; /* 1: memory is low */
@@ -31,35 +34,51 @@ kern_memory_low(void)
     }
 }
 
-/* Until the goal is reached, or two rounds of the clock were in vain. */
-static void
+/*
+ * Until the goal is reached; false: two rounds in a row gained next to
+ * nothing.  A page that a program needs to go on comes back at once, so a
+ * round may always gain a few, and still be in vain.
+ */
+static bool
 turn(void)
 {
-    uint64_t looked = 0, got;
+    uint64_t looked = 0, gained = 0;
+    unsigned vain = 0;
 
     thread_trim_stacks(0);
     (void)pmap_reap(false);
-    while (vm_page_free_count() < goal && looked < 2 * vm_page_count) {
-        got = vm_pageout(SCAN, SCAN);
-        looked = got != 0 ? 0 : looked + SCAN;
+    while (vm_page_free_count() < goal) {
+        gained += vm_pageout(SCAN, SCAN);
+        looked += SCAN;
+        if (looked >= vm_page_count) {
+            vain = gained < vm_page_count / WORTH ? vain + 1 : 0;
+            if (vain == 2) {
+                return false;
+            }
+            looked = gained = 0;
+        }
         thread_yield();
     }
+    return true;
 }
 
 static void
 pageout(void *arg)
 {
+    uint64_t rest = REST_MIN;
+
     (void)arg;
     for (;;) {
         while (atomic_load_explicit(&wanted, memory_order_seq_cst) == 0) {
             (void)kern_wait(&wanted, 0, false);
         }
-        turn();
+        rest = turn() ? REST_MIN : rest < REST_MAX ? 2 * rest : rest;
         (void)atomic_fetch_add_explicit(&rounds, 1, memory_order_seq_cst);
         kern_wake(&rounds);
-        if (vm_page_free_count() < goal) {
-            /* Nothing more to gain; who waits will ask again. */
-            (void)thread_sleep_until(kern_now() + REST, false);
+        if (rest != REST_MIN) {
+            /* Nothing to gain: do not take the CPU from those who could
+               give something back. */
+            (void)thread_sleep_until(kern_now() + rest, false);
         }
         atomic_store_explicit(&wanted, 0, memory_order_seq_cst);
     }

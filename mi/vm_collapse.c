@@ -16,6 +16,9 @@
  * and looks again (NetBSD tech-kern, November 1995, on the "swap leak" of
  * Mach 2.5 and 3.0).  An external pager's object ends a chain for good.
  *
+ * Neither for a private mapping of shared memory (of a file): it goes on to
+ * show what is written there until it is written to itself.
+ *
  * If back is the newest snapshot of rest, front takes that office over:
  * rest pushes into front from then on.
  */
@@ -158,6 +161,17 @@ vm_collapse_bypass(struct vm_object *front, struct vm_object *back)
     vm_stat_inc(VM_STAT_BYPASSES);
 }
 
+/*
+ * A private mapping of shared memory that is no snapshot: what is written to
+ * back later is seen through front, and vm_map_reset() goes back to it.
+ */
+static bool
+vm_collapse_is_private(const struct vm_object *front,
+    const struct vm_object *back)
+{
+    return (back->flags & VM_OBJ_SHARED) != 0 && back->copy != front;
+}
+
 void
 vm_object_collapse(struct vm_object *front)
 {
@@ -166,6 +180,10 @@ vm_object_collapse(struct vm_object *front)
         struct vm_object *back = front->shadow;
 
         vm_object_lock(back);
+        if (vm_collapse_is_private(front, back)) {
+            vm_object_unlock(back);
+            return;
+        }
         if (vm_collapse_can_merge(back)) {
             if (!vm_collapse_merge(front, back)) {
                 return;

@@ -477,11 +477,13 @@ vm_object_grow(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages,
     vm_object_lock(o);
     /*
      * Not with a shadow: beyond the front's old end the backing object may
-     * hold what the new pages must not show.
+     * hold what the new pages must not show.  Nor inside o while owner has
+     * another entry of it: after a move its pages may be the next ones.
      */
     ok = (o->flags & (VM_OBJ_INTERNAL | VM_OBJ_SHARED)) ==
         VM_OBJ_INTERNAL && o->shadow == NULL && o->copy == NULL &&
-        o->paging == 0 && vm_object_is_sole(o, owner);
+        o->paging == 0 && (o->ref_count == 1 ||
+        (pgno >= o->npages && vm_object_is_sole(o, owner)));
     if (ok) {
         /* What was unmapped there while somebody else held o must go. */
         vm_object_free_range(o, pgno, npages);

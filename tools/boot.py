@@ -22,7 +22,7 @@ from usage import Parser, Usage
 
 FLAVOUR = "release"
 FIRST = "tour"
-SILENCE = 300           # seconds; the longest scenario says nothing so long
+SILENCE = 120           # seconds; no scenario says nothing for so long
 LIMIT = 1800
 BOOT_HELP = """\
 Installs what is missing, builds the kernels, boots them side by side and
@@ -155,16 +155,17 @@ def log_path(arch):
     return os.path.join(machine.BUILD, "logs", f"boot-{arch}.log")
 
 
-def show(tours, accels):
-    """The table and the verdict; the exit status."""
+def show(tours, accels, partly):
+    """The table and the verdict; the exit status.  partly: the counters
+    may not have been asked for."""
     counted = {arch for arch, accel in accels.items() if accel == "tcg"}
     print("\n".join(tour.table(tours, counted)))
     line, differences = tour.compare_counters(tours)
     problems = tour.failures(tours)
-    if any(t.counters for t in tours) or not problems:
+    if any(t.counters for t in tours) or not (problems or partly):
         print(f"\n{line}")
     else:
-        differences = []
+        differences = []    # that it did not come so far is said already
     for problem in (*differences, *problems):
         print(f"  {problem}")
     arches = ", ".join(t.arch for t in tours)
@@ -188,7 +189,8 @@ def command_boot(arguments):
         build_all(arches, FLAVOUR, args.no_install)
         accels = {arch: kvm.choose(args.accel, arch, False, FLAVOUR)
                   for arch in arches}
-        return show(Boots(args, accels).all(), accels)
+        return show(Boots(args, accels).all(), accels,
+                    args.pattern is not None)
     except (elf.Unfit, Bad, machine.Bad) as error:
         raise Usage(str(error)) from error
     except build.BuildFailed as failed:

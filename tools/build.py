@@ -5,6 +5,8 @@ import contextlib
 import fcntl
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,6 +17,9 @@ BUILD = os.path.join(ROOT, "build", "host")
 # What building may take of the disk: a kernel and programs; everything.
 KERNEL_DISK = 512 << 20
 TREE_DISK = 3 << 30
+
+STEP = re.compile(r"\[\d+/\d+\] ")
+CLEAR = "\r\x1b[K"
 
 
 class BuildFailed(Exception):
@@ -86,10 +91,27 @@ def runs():
 def build(targets, jobs):
     """Build the targets; with none, everything."""
     argv = ["ninja", "-C", BUILD, "-k", "0"]
-    if not sys.stderr.isatty():
-        argv.append("--quiet")      # no one to watch the count
     if jobs:
         argv += ["-j", str(jobs)]
-    done = subprocess.run([*argv, *targets], cwd=ROOT, stdout=sys.stderr)
-    if done.returncode != 0:
+    ninja = subprocess.Popen([*argv, *targets], cwd=ROOT, text=True,
+                             errors="replace", stdout=subprocess.PIPE)
+    with ninja:
+        for line in ninja.stdout:
+            show(line.rstrip("\n"))
+    if sys.stderr.isatty():
+        sys.stderr.write(CLEAR)
+    if ninja.returncode != 0:
         raise BuildFailed(f"ninja -C {os.path.relpath(BUILD)}")
+
+
+def show(line):
+    """Steps follow each other on one line of a terminal, and nowhere else;
+    what compilers say stays."""
+    if STEP.match(line):
+        if sys.stderr.isatty():
+            width = shutil.get_terminal_size().columns - 1
+            sys.stderr.write(CLEAR + line[:width])
+            sys.stderr.flush()
+    elif not line.startswith(("ninja: Entering", "ninja: no work")):
+        clear = CLEAR if sys.stderr.isatty() else ""
+        print(clear + line, file=sys.stderr)

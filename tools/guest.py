@@ -59,6 +59,7 @@ class Guest:
         self.lines = console.Lines(self._log_line)
         self.last_word = None
         self.switched_off = False
+        self.broken_pipe = False
         self.lost = []
         self.cannot_run = ""
         self.panic = None
@@ -175,14 +176,14 @@ class Guest:
         except OSError:
             data = b""
         if data:
-            self.to_guest += self.filter_input(data)
+            self.take_input(data)
         else:
             self._want(self.source, 0, False)
             self.source = None
             self.source_end = True
 
-    def filter_input(self, data):
-        return console.encode(data)
+    def take_input(self, data):
+        self.to_guest += console.encode(data)
 
     def _write(self, raw):
         try:
@@ -221,9 +222,10 @@ class Guest:
         try:
             self.sinks[stream](piece)
         except BrokenPipeError:
-            # Nobody reads any more: as for any program in a pipe.
+            # Nobody reads any more: what SIGPIPE does to a program.
             self.sinks.pop(stream)
-            self.stop("nobody reads its output (SIGPIPE)")
+            self.broken_pipe = True
+            self.stop("nobody reads its output")
 
     def _log_line(self, line):
         if match := LAST_WORD.search(line):
@@ -251,6 +253,8 @@ class Guest:
             return Ending(number if kind == "exit" else 128 + number, "",
                           kernel, lost=self.lost,
                           cannot_run=self.cannot_run)
+        if self.broken_pipe:
+            return Ending(128 + signal.SIGPIPE, "", kernel)
         if self.switched_off and self.panic is None and not self.stopped:
             return Ending(0, "", kernel)
         if self.panic is not None:

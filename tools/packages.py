@@ -91,6 +91,8 @@ NEEDS = [
     Need("valgrind", "counts instructions", valgrind_present, "host"),
     Need("spin", "checks docs/model", command("spin"), "host"),
     Need("gcc", "compiles what spin generates", command("gcc"), "host"),
+    Need("gdb-multiarch", "looks into the kernels",
+         command("gdb-multiarch"), "host"),
     Need("qemu-system-x86", "the x86_64 machine",
          command("qemu-system-x86_64"), "x86_64"),
     Need("gcc" if X86_HOST else "gcc-x86-64-linux-gnu",

@@ -9,6 +9,7 @@ import sys
 import boot
 import build
 import count
+import debug
 import machine
 import packages
 import report
@@ -24,6 +25,7 @@ usage: ./pal COMMAND [OPTIONS]
 
   boot    boot the three kernels side by side and run the tour on each
   run     run a static Linux program, or a shell, on one of the kernels
+  debug   run a program on one of the kernels under gdb
   test    build everything, run all tests, print one summary
   count   count instructions per operation of the bench programs
   setup   install what the build needs (Debian packages)
@@ -169,7 +171,7 @@ def command_help(_arguments):
 
 COMMANDS = {"test": command_test, "count": command_count,
             "setup": command_setup, "boot": boot.command_boot,
-            "run": run.command_run,
+            "run": run.command_run, "debug": debug.command_debug,
             "help": command_help, "--help": command_help, "-h": command_help}
 
 
@@ -182,7 +184,8 @@ def main(argv):
     signal.signal(signal.SIGTERM, interrupt)
     try:
         if not argv:
-            raise Usage("which command? boot, run, test, count, setup or help")
+            raise Usage("which command? boot, run, debug, test, count, setup "
+                        "or help")
         if argv[0] not in COMMANDS:
             raise Usage(f"no command '{argv[0]}'; ./pal help lists them")
         return COMMANDS[argv[0]](argv[1:])

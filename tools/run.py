@@ -172,12 +172,12 @@ def writer(descriptor):
 class TerminalGuest(Guest):
     """Its standard input is a terminal in raw mode: ^C is ours to see."""
 
-    def filter_input(self, data):
-        pieces = data.split(b"\x03")
-        for piece in pieces[:-1]:
-            self.to_guest += console.encode(piece)
+    def take_input(self, data):
+        first, *others = data.split(b"\x03")
+        super().take_input(first)
+        for piece in others:
             self.interrupt()
-        return console.encode(pieces[-1])
+            super().take_input(piece)
 
 
 class Raw:

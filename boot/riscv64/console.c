@@ -8,8 +8,9 @@
  */
 #include "machine.h"
 
-enum { UART_DATA = 0, UART_IER = 1, UART_MCR = 4, UART_LSR = 5 };
+enum { UART_DATA = 0, UART_IER = 1, UART_FCR = 2, UART_MCR = 4, UART_LSR = 5 };
 #define IER_RECEIVED    0x01u
+#define FCR_FIFOS       0xc1u           /* on; interrupt by 14 bytes */
 #define MCR_OUT2        0x08u           /* lets the interrupt out on PCs */
 #define LSR_READY       0x01u
 #define LSR_ROOM        0x20u
@@ -53,6 +54,7 @@ console_find(const void *fdt)
     (void)fdt_u32(&n, "reg-offset", &offset);
     (void)fdt_u32(&n, "interrupts", &console_source);
     uart_base = base + offset;
+    uart_put(UART_FCR, FCR_FIFOS);
     uart_put(UART_MCR, uart_get(UART_MCR) | MCR_OUT2);
 }
 

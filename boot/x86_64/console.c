@@ -14,7 +14,7 @@
 #define UART_MCR        (COM1 + 4)
 #define UART_LSR        (COM1 + 5)
 #define IER_RECEIVE     0x01u
-#define FCR_ENABLE      0x07u           /* FIFOs on and empty */
+#define FCR_ENABLE      0xc7u           /* FIFOs on and empty, by 14 */
 #define LCR_8N1         0x03u
 #define LCR_DLAB        0x80u
 #define MCR_DTR_RTS_OUT2 0x0bu          /* OUT2 lets the interrupt through */

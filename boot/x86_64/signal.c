@@ -117,6 +117,7 @@ md_signal_push(struct md_frame *f, struct md_user *u,
         md_copyout(at, &frame, sizeof(frame)) != VM_OK) {
         return VM_E_ADDRESS;
     }
+    user_reset();                       /* as Linux: pending ones, too */
     f->args[0] = (uint64_t)s->signo;
     f->args[1] = at + offsetof(struct signal_frame, info);
     f->args[2] = at + offsetof(struct signal_frame, flags);

@@ -148,6 +148,8 @@ trap_other(struct md_frame *f)
         break;
     case EX_SEGMENT:
     case EX_STACK:
+        t.kind = TRAP_BUS;              /* as Linux sees it */
+        break;
     case EX_PROTECTION:
         t.kind = TRAP_PRIVILEGED;
         trap_probe(f);

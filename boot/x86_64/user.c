@@ -58,16 +58,28 @@ md_user_save(struct md_user *u)
     }
 }
 
-void
-md_user_load(const struct md_user *u)
+static void
+area_load(const struct user_area *a)
 {
-    const struct user_area *a = user_area(u);
-
     if (cpu_has.xsave) {
         __asm__ volatile("xrstor64 %0" : : "m"(*a), "a"(-1), "d"(-1));
     } else {
         __asm__ volatile("fxrstor64 %0" : : "m"(*a));
     }
+}
+
+void
+user_reset(void)
+{
+    area_load(&initial);
+}
+
+void
+md_user_load(const struct md_user *u)
+{
+    const struct user_area *a = user_area(u);
+
+    area_load(a);
     if (cpu_has.fsgsbase) {
         __asm__ volatile("wrfsbase %0" : : "r"(a->fs));
     } else {

@@ -15,7 +15,7 @@
 #define FILE_SIZE_MAX   0x7fffffffffffffffull
 #define FILE_LINKS_MAX  40u             /* symlinks in one walk */
 
-/* ---- node.c ------------------------------------------------------------ */
+/* ---- node.c ------------------------------------------------------------- */
 
 /* A name in a directory; holds a reference to what it names. */
 struct dirent {
@@ -87,7 +87,7 @@ int64_t file_at(uint64_t dirfd, const char *path, struct node **out);
 int64_t file_at_path(uint64_t dirfd, uint64_t upath, char *path,
     struct node **at);
 
-/* ---- open.c, fd.c ------------------------------------------------------ */
+/* ---- open.c, fd.c ------------------------------------------------------- */
 
 void open_init(void);
 void fd_init(void);
@@ -124,7 +124,7 @@ file_may_write(struct file *f)
         (flags & UNIX_O_PATH) == 0;
 }
 
-/* ---- regular.c --------------------------------------------------------- */
+/* ---- regular.c ---------------------------------------------------------- */
 
 extern const struct node_ops regular_ops;
 void regular_init(void);
@@ -160,7 +160,7 @@ int64_t file_no_ioctl(struct file *f, uint64_t cmd, uint64_t arg);
 extern const struct node_ops pipe_node_ops;     /* FIFOs */
 void pipe_init(void);
 
-/* ---- poll.c -------------------------------------------------------------- */
+/* ---- poll.c ------------------------------------------------------------- */
 
 #define POLL_IN     0x001u
 #define POLL_PRI    0x002u
@@ -192,7 +192,7 @@ poll_event(void)
 #define DEV(major, minor) ((uint64_t)(major) << 8 | (minor))
 #define DEV_ZERO    DEV(1, 5)
 
-/* ---- tty.c, dev.c, procfs.c ---------------------------------------------- */
+/* ---- tty.c, dev.c, procfs.c --------------------------------------------- */
 
 extern const struct node_ops tty_node_ops;
 void tty_init(void);

@@ -55,7 +55,7 @@ file_io_out(struct file_io *io, const void *from, size_t n)
     return io_move(io, (unsigned char *)(uintptr_t)from, n, false);
 }
 
-/* ---- a transfer ----------------------------------------------------------- */
+/* ---- a transfer --------------------------------------------------------- */
 
 enum io_kind { IO_READ, IO_WRITE };
 
@@ -120,7 +120,7 @@ io_plain(const uint64_t *a, const uint64_t *at, enum io_kind kind)
         return n;
     }
     if ((int64_t)a[2] < 0) {
-        n = -UNIX_EINVAL;
+        n = -UNIX_EFAULT;       /* no program has so much */
     } else {
         n = at != NULL ? io_at(f, &io, *at, kind) : io_here(f, &io, kind);
     }
@@ -229,7 +229,7 @@ sys_pwritev(const uint64_t *a)
     return io_vectors(a, &a[3], IO_WRITE);
 }
 
-/* ---- offsets and sizes ---------------------------------------------------- */
+/* ---- offsets and sizes -------------------------------------------------- */
 
 static int64_t
 lseek_to(struct file *f, int64_t offset, unsigned whence)
@@ -397,7 +397,7 @@ sys_flock(const uint64_t *a)
     return io_nothing(a);
 }
 
-/* ---- from file to file ------------------------------------------------------ */
+/* ---- from file to file -------------------------------------------------- */
 
 /*
  * One piece of at most a page, through a buffer.  at: offsets, or NULL for

@@ -21,6 +21,23 @@ lock_error(int error)
         -UNIX_EAGAIN : error == VM_E_INTR ? -UNIX_EINTR : -UNIX_ENOMEM;
 }
 
+/* Without holes? */
+static int64_t
+lock_is_mapped(struct vm_map *map, vaddr_t at, vaddr_t end)
+{
+    struct vm_region r;
+
+    while (at < end) {
+        vaddr_t found = at;
+
+        if (!vm_map_region(map, &found, &r) || found > at) {
+            return -UNIX_ENOMEM;
+        }
+        at = found + r.size;
+    }
+    return 0;
+}
+
 /* Wire what is not; holes only if all that is there is meant. */
 static int64_t
 lock_range(struct vm_map *map, vaddr_t start, vaddr_t end, bool holes)
@@ -83,11 +100,20 @@ sys_mlock(const uint64_t *a)
 int64_t
 sys_mlock2(const uint64_t *a)
 {
+    struct vm_map *map = proc_current()->map;
+    vaddr_t start, end;
+    int64_t error;
+
     if ((a[2] & ~(uint64_t)MLOCK_ONFAULT) != 0) {
         return -UNIX_EINVAL;
     }
+    if ((a[2] & MLOCK_ONFAULT) == 0) {
+        return sys_mlock(a);
+    }
     /* On fault: pages that are touched stay here anyway, without swap. */
-    return (a[2] & MLOCK_ONFAULT) != 0 ? 0 : sys_mlock(a);
+    error = lock_bounds(map, a, &start, &end);
+    return error != 0 || start == end ? error :
+        lock_is_mapped(map, start, end);
 }
 
 int64_t

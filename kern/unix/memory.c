@@ -131,6 +131,9 @@ mmap_anonymous(uint64_t flags, struct vm_map_args *args)
     if ((flags & UNIX_MAP_TYPE) == UNIX_MAP_PRIVATE) {
         return 0;
     }
+    if ((flags & UNIX_MAP_TYPE) != UNIX_MAP_SHARED) {
+        return -UNIX_EINVAL;
+    }
     args->pgno = 0;
     return unix_error(vm_object_create(args->size >> vm_page_shift, NULL,
         &args->object));
@@ -154,8 +157,9 @@ mmap_check(const struct vm_map *map, const uint64_t *a,
         return -UNIX_ENOMEM;
     }
     args->pgno = a[5] >> vm_page_shift;
-    if (args->pgno + (args->size >> vm_page_shift) >
-        UINT64_MAX >> vm_page_shift) {
+    if ((flags & UNIX_MAP_ANONYMOUS) == 0 &&
+        args->pgno + (args->size >> vm_page_shift) >
+        INT64_MAX >> vm_page_shift) {
         return -UNIX_EOVERFLOW;
     }
     if (fixed && !vm_page_aligned(a[0])) {
@@ -415,14 +419,53 @@ mem_dofork(struct vm_map *map, vaddr_t start, vsize_t size)
     return 0;
 }
 
+/* Is any region in [start, start + size) shared, or (wired) locked? */
+static bool
+mem_any(struct vm_map *map, vaddr_t start, vsize_t size, bool wired)
+{
+    vaddr_t end = start + size;
+    struct vm_region r;
+
+    for (vaddr_t at = start; vm_map_region(map, &at, &r) && at < end;
+        at += r.size) {
+        if (wired ? r.wired_count != 0 : r.shared) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Linux's errors: a hole; not allowed; beyond the end of a file. */
+static int64_t
+madvise_populate(struct vm_map *map, vaddr_t start, vsize_t size,
+    vm_prot_t access)
+{
+    switch (mem_populate(map, start, size, access)) {
+    case VM_OK:
+        return 0;
+    case VM_E_PROT:
+        return -UNIX_EINVAL;
+    case VM_E_PAGER:
+        return -UNIX_EFAULT;
+    case VM_E_INTR:
+        return -UNIX_EINTR;
+    default:
+        return -UNIX_ENOMEM;
+    }
+}
+
 static int64_t
 madvise_range(struct vm_map *map, vaddr_t start, vsize_t size, int advice)
 {
     int error = VM_OK;
 
     switch (advice) {
-    case MADV_DONTNEED:
     case MADV_FREE:
+        if (mem_any(map, start, size, false)) {
+            return -UNIX_EINVAL;
+        }
+        /* FALLTHROUGH */
+    case MADV_DONTNEED:
         error = vm_map_reset(map, start, size);
         break;
     case MADV_DONTFORK:
@@ -431,10 +474,9 @@ madvise_range(struct vm_map *map, vaddr_t start, vsize_t size, int advice)
     case MADV_DOFORK:
         return mem_dofork(map, start, size);
     case MADV_POPULATE_READ:
+        return madvise_populate(map, start, size, VM_PROT_READ);
     case MADV_POPULATE_WRITE:
-        error = mem_populate(map, start, size,
-            advice == MADV_POPULATE_READ ? VM_PROT_READ : VM_PROT_WRITE);
-        break;
+        return madvise_populate(map, start, size, VM_PROT_WRITE);
     default:
         if (!mem_is_mapped(map, start, size)) {
             error = VM_E_ADDRESS;
@@ -528,5 +570,6 @@ sys_msync(const uint64_t *a)
         !mem_is_mapped(map, a[0], size)) {
         return -UNIX_ENOMEM;
     }
-    return 0;
+    return (a[2] & MS_INVALIDATE) != 0 && mem_any(map, a[0], size, true) ?
+        -UNIX_EBUSY : 0;
 }

@@ -150,7 +150,7 @@ sys_symlinkat(const uint64_t *a)
     return name_symlink(a[0], a[1], a[2]);
 }
 
-/* ---- removing ---------------------------------------------------------------- */
+/* ---- removing ----------------------------------------------------------- */
 
 /* May the name be taken away?  Not one of a tree that makes its own. */
 static int64_t
@@ -222,7 +222,7 @@ sys_unlinkat(const uint64_t *a)
     return name_unlink(a[0], a[1], a[2] != 0);
 }
 
-/* ---- a second name ------------------------------------------------------------ */
+/* ---- a second name ------------------------------------------------------ */
 
 /* The node to be linked, referenced. */
 static int64_t
@@ -301,7 +301,7 @@ sys_linkat(const uint64_t *a)
     return name_link(a[0], a[1], a[2], a[3], a[4]);
 }
 
-/* ---- symlinks ------------------------------------------------------------------ */
+/* ---- symlinks ----------------------------------------------------------- */
 
 /* The text of a symlink, at most size bytes of it. */
 static int64_t
@@ -364,7 +364,7 @@ sys_readlinkat(const uint64_t *a)
     return name_readlink(a[0], a[1], a[2], a[3]);
 }
 
-/* ---- the current directory ------------------------------------------------------- */
+/* ---- the current directory ---------------------------------------------- */
 
 /* n's reference becomes the process's. */
 static int64_t

@@ -46,7 +46,7 @@ pipe_init(void)
     vm_zone_init(&pipe_zone, "pipe", sizeof(struct pipe));
 }
 
-/* ---- waiting -------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------ */
 
 /* The ring changed for those of that side; locked. */
 static void
@@ -74,7 +74,7 @@ pipe_wait(struct node *n, struct pipe_side *s)
     return error == VM_E_INTR ? -UNIX_RESTART : 0;
 }
 
-/* ---- the ring -------------------------------------------------------------------- */
+/* ---- the ring ----------------------------------------------------------- */
 
 /* Move n bytes at position at, which do not wrap over the page's end. */
 static int64_t
@@ -239,7 +239,7 @@ pipe_ioctl(struct file *f, uint64_t cmd, uint64_t arg)
     return unix_copyout(arg, &n, sizeof(n));
 }
 
-/* ---- life ------------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------- */
 
 static void
 pipe_close(struct file *f)

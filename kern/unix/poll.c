@@ -241,7 +241,7 @@ sys_ppoll(const uint64_t *a)
     return result;
 }
 
-/* ---- select: three sets of bits ----------------------------------------------- */
+/* ---- select: three sets of bits ----------------------------------------- */
 
 #define SET_READ    (POLL_IN | POLL_RDNORM | POLL_HUP | POLL_ERR)
 #define SET_WRITE   (POLL_OUT | POLL_WRNORM | POLL_ERR)

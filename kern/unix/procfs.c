@@ -106,7 +106,7 @@ procfs_process(int pid, struct proc **out, struct vm_map **map)
     return 0;
 }
 
-/* ---- nodes ------------------------------------------------------------------------ */
+/* ---- nodes -------------------------------------------------------------- */
 
 static const struct node_ops *procfs_ops_of(unsigned type);
 
@@ -251,7 +251,7 @@ procfs_lookup(struct node *dir, const char *name, size_t len,
     return -UNIX_ENOENT;
 }
 
-/* ---- symlinks ---------------------------------------------------------------------- */
+/* ---- symlinks ----------------------------------------------------------- */
 
 static int64_t
 procfs_jump(struct node *n, struct node **out)
@@ -316,7 +316,7 @@ procfs_readlink(struct node *n, char *buf, size_t size)
     return len;
 }
 
-/* ---- directories -------------------------------------------------------------------- */
+/* ---- directories -------------------------------------------------------- */
 
 /* The process with the lowest number >= pid; 0: there is none. */
 static int
@@ -398,7 +398,7 @@ procfs_readdir(struct file *f, uint64_t base, uint64_t len)
     return out.done > 0 ? (int64_t)out.done : out.error;
 }
 
-/* ---- texts ------------------------------------------------------------------------------ */
+/* ---- texts -------------------------------------------------------------- */
 
 void
 procfs_put_bytes(struct procfs_text *t, const void *bytes, size_t n)

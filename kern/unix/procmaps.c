@@ -23,7 +23,7 @@ struct maps_entry {
     vm_pgno_t pgno;
 };
 
-/* ---- maps --------------------------------------------------------------------- */
+/* ---- maps --------------------------------------------------------------- */
 
 /* Copies of at most n entries; how many there are. */
 static uint64_t
@@ -139,7 +139,7 @@ procfs_maps(struct procfs_text *t)
     return error;
 }
 
-/* ---- numbers of a process --------------------------------------------------------- */
+/* ---- numbers of a process ----------------------------------------------- */
 
 struct maps_sums {
     uint64_t size, resident, tables;    /* bytes */
@@ -247,8 +247,8 @@ procfs_status(struct procfs_text *t)
     procfs_put(t, "Name:\t%s\nUmask:\t0%u%u%u\nState:\t%c (%s)\nTgid:\t%d\n"
         "Ngid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n"
         "Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t64\nGroups:\t\n",
-        p->name, p->umask >> 6 & 7, p->umask >> 3 & 7, p->umask & 7, c, c == 'R' ? "running" : c == 'Z' ? "zombie" :
-        "sleeping", p->pid, p->pid, proc_parent_pid(p));
+        p->name, p->umask >> 6 & 7, p->umask >> 3 & 7, p->umask & 7, c,
+        c == 'R' ? "running" : c == 'Z' ? "zombie" : "sleeping", p->pid, p->pid, proc_parent_pid(p));
     if (map != NULL) {
         status_memory(t, &s, p);
         vm_map_unref(map);
@@ -329,7 +329,7 @@ procfs_comm(struct procfs_text *t)
     return error;
 }
 
-/* ---- what it was started with ---------------------------------------------------- */
+/* ---- what it was started with ------------------------------------------- */
 
 /* Bytes of its own memory, a piece at a time; what cannot be read ends it. */
 static int64_t

@@ -59,7 +59,7 @@ regular_pages(uint64_t size)
     return (size + VM_PAGE_MASK) >> vm_page_shift;
 }
 
-/* ---- the pager of the archive --------------------------------------------- */
+/* ---- the pager of the archive ------------------------------------------- */
 
 static void
 archive_nothing(struct vm_pager *pg)
@@ -167,7 +167,7 @@ static const struct vm_pager_ops archive_ops = {
     .terminate = archive_terminate,
 };
 
-/* ---- nodes and objects ---------------------------------------------------- */
+/* ---- nodes and objects -------------------------------------------------- */
 
 void
 regular_init(void)
@@ -436,7 +436,7 @@ regular_blocks(struct node *n)
     return blocks;
 }
 
-/* ---- sizes ------------------------------------------------------------------ */
+/* ---- sizes -------------------------------------------------------------- */
 
 static int64_t
 regular_error(int error)
@@ -541,7 +541,7 @@ regular_allocate(struct node *n, uint32_t mode, uint64_t offset,
     return error;
 }
 
-/* ---- reading and writing ----------------------------------------------------- */
+/* ---- reading and writing ------------------------------------------------ */
 
 /* A buffer between user memory and the object, as small as will do. */
 struct regular_bounce {

@@ -237,6 +237,9 @@ start_leave(int status, bool clean)
         kern_printf("pal: cannot run %s: %s (%d)\n", start_path,
             start_reason(start_error), (int)-start_error);
     }
+    if (!clean) {
+        kern_printf("pal: leak: not everything was given back\n");
+    }
     unix_log_missing();
     if ((status & 0x7f) == 0) {
         kern_printf("pal: exit %d\n", status >> 8);

@@ -144,7 +144,7 @@ sys_fstat(const uint64_t *a)
     return error;
 }
 
-/* ---- statx: the same on every machine ---------------------------------------- */
+/* ---- statx: the same on every machine ----------------------------------- */
 
 struct stat_time {
     int64_t sec;
@@ -209,7 +209,7 @@ sys_statx(const uint64_t *a)
     return unix_copyout(a[4], &x, sizeof(x));
 }
 
-/* ---- statfs: the same on every 64-bit machine ---------------------------------- */
+/* ---- statfs: the same on every 64-bit machine --------------------------- */
 
 struct stat_fs {
     int64_t type, bsize;
@@ -263,7 +263,7 @@ sys_fstatfs(const uint64_t *a)
     return error;
 }
 
-/* ---- access: the superuser may all but execute what nobody may ------------------ */
+/* ---- access: the superuser may all but execute what nobody may ---------- */
 
 static int64_t
 stat_access(uint64_t dirfd, uint64_t upath, uint64_t mode, uint64_t flags)
@@ -305,7 +305,7 @@ sys_faccessat2(const uint64_t *a)
     return stat_access(a[0], a[1], (uint32_t)a[2], (uint32_t)a[3]);
 }
 
-/* ---- setting ---------------------------------------------------------------------- */
+/* ---- setting ------------------------------------------------------------ */
 
 static int64_t
 stat_chmod(struct node *n, uint64_t mode)

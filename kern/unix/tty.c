@@ -52,7 +52,7 @@ static struct {
     },
 };
 
-/* ---- bytes ------------------------------------------------------------------ */
+/* ---- bytes -------------------------------------------------------------- */
 
 static int64_t
 tty_read(struct file *f, struct file_io *io)
@@ -102,7 +102,7 @@ tty_poll(struct file *f)
         (kern_console_ready() ? POLL_IN | POLL_RDNORM : 0);
 }
 
-/* ---- ioctl ------------------------------------------------------------------- */
+/* ---- ioctl -------------------------------------------------------------- */
 
 static int64_t
 tty_set_termios(uint64_t from)
@@ -195,7 +195,7 @@ tty_ioctl(struct file *f, uint64_t cmd, uint64_t arg)
     return -UNIX_ENOTTY;
 }
 
-/* ---- files --------------------------------------------------------------------- */
+/* ---- files -------------------------------------------------------------- */
 
 static const struct file_ops tty_file_ops = {
     .read = tty_read,
