@@ -131,17 +131,28 @@ foreach(arch IN LISTS PAL_ARCHES)
     endforeach()
 endforeach()
 
-# Each tests/kernel/k_*.c is one run an architecture: a boot costs a second.
-# k_contract.c is the contract suite's.  A pal line may give timeout=,
-# long-timeout=, options= and mem= (cmake/user.cmake).
+# Each pal line of tests/kernel/k_*.c is one run an architecture (a boot costs
+# a second), called by the file and the line's name=; without a line there is
+# one run.  k_contract.c is the contract suite's.  A line may give name=,
+# arches=, timeout=, long-timeout=, options= and mem= (cmake/user.cmake).
 file(GLOB PAL_KERNEL_CASES CONFIGURE_DEPENDS ${_root}/tests/kernel/k_*.c)
 set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS
     ${PAL_KERNEL_CASES})
 
 # pal_kernel_test(name suite arch pattern line)
 function(pal_kernel_test name suite arch pattern line)
-    set(_keys timeout long-timeout mem options)
+    set(_keys name arches timeout long-timeout mem options)
     pal_parse_line(${name} "${line}")
+    if(pal_arches)
+        pal_choices(arches ${name} architecture "${pal_arches}"
+            "${PAL_ARCHES}")
+        if(NOT arch IN_LIST arches)
+            return()
+        endif()
+    endif()
+    if(pal_name)
+        string(APPEND name ".${pal_name}")
+    endif()
     set(command ${Python3_EXECUTABLE} tools/kernel_test.py --arch ${arch})
     foreach(key mem options)
         if(pal_${key})
@@ -160,10 +171,9 @@ foreach(arch IN LISTS PAL_ARCHES)
     endif()
     foreach(source IN LISTS PAL_KERNEL_CASES)
         get_filename_component(stem ${source} NAME_WE)
-        file(STRINGS ${source} line LIMIT_COUNT 1
-            REGEX "^ *(/\\*|\\*|//) *pal:")
-        if(NOT line)
-            set(line "/* pal: */")
+        file(STRINGS ${source} lines REGEX "^ *(/\\*|\\*|//) *pal:")
+        if(NOT lines)
+            set(lines "/* pal: */")
         endif()
         set(name kernel/${arch}/test/${stem})
         set(suite kernel)
@@ -171,6 +181,8 @@ foreach(arch IN LISTS PAL_ARCHES)
             set(name contract/${arch}/kernel/laws)
             set(suite contract)
         endif()
-        pal_kernel_test(${name} ${suite} ${arch} ${stem} "${line}")
+        foreach(line IN LISTS lines)
+            pal_kernel_test(${name} ${suite} ${arch} ${stem} "${line}")
+        endforeach()
     endforeach()
 endforeach()

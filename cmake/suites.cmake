@@ -5,6 +5,7 @@ set(_python ${Python3_EXECUTABLE})
 
 pal_test(lint lint COMMAND ${_python} tools/lint.py)
 pal_test(tools tools COMMAND ${_python} tools/selftest.py)
+pal_test(docs/calls docs COMMAND ${_python} tools/calls.py --check)
 
 # docs/model/check.py --list names the SPIN models' cases, one on a line; a
 # run proves one of them.

@@ -57,6 +57,10 @@ choose_format(void)
     unsigned n = pmap_format_count(), i = 0;
 
     if (name == NULL) {
+        /* Programs get what the kernel itself was told to run in. */
+        name = kern_option("mmu");
+    }
+    if (name == NULL) {
         return;
     }
     while (i < n && strcmp(pmap_format_name(i), name) != 0) {

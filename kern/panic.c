@@ -108,29 +108,42 @@ print_registers(const struct md_frame *f, struct thread *t)
     }
 }
 
+/* By its fields: who panicked may hold the lock of an entry's object. */
+static void
+print_entry(const struct vm_map_entry *e)
+{
+    const struct vm_object *o = vm_get(&e->object);
+    uint32_t attr = vm_get(&e->attr);
+    vm_prot_t prot = VM_ATTR_PROT(attr), max = VM_ATTR_MAX(attr);
+    uint64_t word;
+    bool shared = (attr & VM_ATTR_NEEDS_COPY) == 0 &&
+        word_at((uint64_t)(uintptr_t)o, &word) &&
+        (o->flags & (VM_OBJ_INTERNAL | VM_OBJ_SHARED)) != VM_OBJ_INTERNAL;
+
+    kern_printf(" %016llx-%016llx %c%c%c max %c%c%c %s%s\n",
+        (unsigned long long)vm_get(&e->start),
+        (unsigned long long)vm_get(&e->end),
+        prot & VM_PROT_READ ? 'r' : '-', prot & VM_PROT_WRITE ? 'w' : '-',
+        prot & VM_PROT_EXEC ? 'x' : '-', max & VM_PROT_READ ? 'r' : '-',
+        max & VM_PROT_WRITE ? 'w' : '-', max & VM_PROT_EXEC ? 'x' : '-',
+        shared ? "shared" : "private", e->wired_count != 0 ? " wired" : "");
+}
+
 static void
 print_map(struct vm_map *map)
 {
-    struct vm_region r;
-    vaddr_t va = map->start;
+    const struct vm_map_entry *e = map->first;
     unsigned n = 0;
+    uint64_t word;
 
     if (vm_mutex_is_locked(&map->lock)) {
         kern_printf("map: locked\n");
         return;
     }
     kern_printf("map: %llu entries\n", (unsigned long long)map->entries);
-    for (; n < REGIONS && vm_map_region(map, &va, &r); n++) {
-        kern_printf(" %016llx-%016llx %c%c%c max %c%c%c %s%s\n",
-            (unsigned long long)va, (unsigned long long)(va + r.size),
-            r.prot & VM_PROT_READ ? 'r' : '-',
-            r.prot & VM_PROT_WRITE ? 'w' : '-',
-            r.prot & VM_PROT_EXEC ? 'x' : '-',
-            r.max & VM_PROT_READ ? 'r' : '-',
-            r.max & VM_PROT_WRITE ? 'w' : '-',
-            r.max & VM_PROT_EXEC ? 'x' : '-',
-            r.shared ? "shared" : "private", r.wired_count ? " wired" : "");
-        va += r.size;
+    for (; n < REGIONS && word_at((uint64_t)(uintptr_t)e, &word); n++) {
+        print_entry(e);
+        e = e->next;
     }
     if (n == REGIONS) {
         kern_printf(" ... and more\n");

@@ -185,6 +185,11 @@ vm_fault_absent(struct vm_fault *f)
         /* Mapped beyond its end: nobody would account for a page there. */
         return vm_fault_fail(f, VM_E_PAGER);
     }
+    if (f->obj != f->top && (f->obj->flags & VM_OBJ_SHARED) != 0 &&
+        f->obj->copy == NULL && f->obj_pgno >= f->obj->npages) {
+        /* The same through a private mapping (of a file that is shorter). */
+        return vm_fault_fail(f, VM_E_PAGER);
+    }
     f->page = NULL;
     f->kind = VM_STAT_FAULT_ZERO;
     if (f->action == VM_FAULT_COPY_OUT) {
@@ -222,7 +227,8 @@ vm_fault_absent(struct vm_fault *f)
  * Can nobody but top see obj's page?  Decided per page: every reference to
  * obj is a front's, and no other front's window covers it.  A few fronts
  * are looked at, more than that are taken for covering.  A snapshot keeps
- * what was pushed to it, or it would be pushed again.
+ * what was pushed to it, or it would be pushed again; what is mapped in
+ * private keeps what vm_map_reset() may want back.
  */
 static bool
 vm_fault_can_move(struct vm_fault *f)
@@ -233,6 +239,7 @@ vm_fault_can_move(struct vm_fault *f)
     if (o != f->top->shadow ||
         (o->flags & (VM_OBJ_INTERNAL | VM_OBJ_PUSHED)) !=
         VM_OBJ_INTERNAL || o->ref_count != o->front_count ||
+        ((o->flags & VM_OBJ_SHARED) != 0 && o->copy != f->top) ||
         f->page->wire_count != 0 ||
         (vm_page_flags(f->page) & VM_PG_CLEANING) != 0) {
         return false;

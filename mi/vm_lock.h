@@ -81,8 +81,9 @@ vm_spin_unlock(struct vm_spin *l)
 {
     KASSERT(atomic_load_explicit(&l->word, memory_order_relaxed) == 1);
     atomic_store_explicit(&l->word, 0, memory_order_release);
-    kern_preempt_enable();
+    /* Before others may run here: one may take locks on this thread. */
     vm_held_release((enum vm_rank)l->rank);
+    kern_preempt_enable();
     vm_point();
 }
 
@@ -109,9 +110,9 @@ vm_bit_unlock(_Atomic uint32_t *word, uint32_t bit, enum vm_rank rank)
 {
     KASSERT(atomic_load_explicit(word, memory_order_relaxed) & bit);
     atomic_fetch_and_explicit(word, ~bit, memory_order_release);
-    kern_preempt_enable();
     vm_held_release(rank);
     (void)rank;
+    kern_preempt_enable();
     vm_point();
 }
 

@@ -91,6 +91,11 @@ def check_machines():
         only = [name for name in sources() if name in tables[arch]
                 and not any(name in tables[a] for a in ARCHES if a != arch)]
         problems += differences(told, only, f"{arch}'s call")
+        line = re.search(rf"^Not {arch}: (.*?)\.$", text, re.M | re.S)
+        told = re.findall(r"`(\w+)`", line[1]) if line else []
+        lacks = [name for name in sources() if name not in tables[arch] and
+                 all(name in tables[a] for a in ARCHES if a != arch)]
+        problems += differences(told, lacks, f"call not on {arch}:")
     return problems
 
 

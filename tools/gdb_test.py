@@ -45,18 +45,19 @@ def main(argv):
     archive.file(program, f"/bin/{PROGRAM}", 0o755)
     archive.first_program([f"/bin/{PROGRAM}"], ["PATH=/bin"])
     with tempfile.TemporaryDirectory(dir=machine.BUILD) as directory:
+        log = environment["PAL_GDB_LOG"] = os.path.join(directory, "log")
         initrd = os.path.join(directory, "initrd")
         archive.write(initrd)
         setup = debug.StoppedSetup(
             args.arch, machine.kernel_path(args.arch, "debug"), initrd,
-            archive.first, machine.size("256M"),
+            archive.first, machine.size("256M"), icount=True,
             socket=os.path.join(directory, "gdb"))
         try:
             # KTAP comes from gdb alone: the machine's words go to the log.
             return debug.run_gdb(
-                setup, "debug", {}, gdb_arguments(),
-                os.path.join(directory, "log"), env=environment, cwd=ROOT,
-                stdin=subprocess.DEVNULL, timeout=SECONDS).returncode
+                setup, "debug", {}, gdb_arguments(), log,
+                env=environment, cwd=ROOT, stdin=subprocess.DEVNULL,
+                timeout=SECONDS).returncode
         except (CannotStart, subprocess.TimeoutExpired) as error:
             print(f"# {error}")
             return 1

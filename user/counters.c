@@ -131,7 +131,7 @@ after_fork(void)
     pid = scene_fork();
     if (pid == 0) {
         warm();
-        touch(p, 0, N, 4, 0);
+        touch(p, 0, N / 4, 4, 0);
         touch(p, 0, N / 2, 2, 1);
         mark(&after);
         show("child-writes");

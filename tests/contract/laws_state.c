@@ -4,6 +4,7 @@
  * pmap.h promises beside them.
  */
 #include "contract.h"
+#include "vm_fault.h"
 
 static const vm_prot_t prots[] = {
     VM_PROT_READ, VM_PROT_READ | VM_PROT_WRITE,
@@ -275,14 +276,16 @@ law6_wired(void)
     EXPECT(p != NULL);
     vm_page_zero(p);
     pmap_bounds(pmap_kernel(), &kva, &kend);
-    kva += 16 * VM_PAGE_SIZE;
+    /* A kernel fills its window from below. */
+    kva = kend - 16 * VM_PAGE_SIZE;
     /* As a CPU does when it starts. */
     for (unsigned cpu = contract_cpus(); cpu-- > 0;) {
         contract_on(cpu);
         space_leave();
     }
     EXPECT(pmap_enter(pmap_kernel(), kva, vm_page_pa(p),
-        VM_PROT_READ | VM_PROT_WRITE, PMAP_WIRED, 0) == VM_OK);
+        VM_PROT_READ | VM_PROT_WRITE, PMAP_WIRED,
+        vm_seq_read(vm_kernel_seq())) == VM_OK);
     space_create(&s);
     contract_frames_begin(CONTRACT_FRAMES);
     for (unsigned round = 0; round < 3; round++) {
@@ -303,7 +306,8 @@ law6_wired(void)
                 /* It remembered that nothing was there: a fault, once. */
                 EXPECT(round == 0);
                 EXPECT(pmap_enter(pmap_kernel(), kva, vm_page_pa(p),
-                    VM_PROT_READ | VM_PROT_WRITE, PMAP_WIRED, 0) == VM_OK);
+                    VM_PROT_READ | VM_PROT_WRITE, PMAP_WIRED,
+                    vm_seq_read(vm_kernel_seq())) == VM_OK);
                 EXPECT(contract_kernel_access(kva, VM_PROT_WRITE, &value));
             }
             value = 0;
@@ -313,7 +317,9 @@ law6_wired(void)
         contract_on(0);
     }
     pmap_check_all();
+    vm_seq_begin(vm_kernel_seq());
     pmap_remove(pmap_kernel(), kva, kva + VM_PAGE_SIZE, NULL);
+    vm_seq_end(vm_kernel_seq());
     EXPECT(!pmap_extract(pmap_kernel(), kva, &pa, &prot));
     for (unsigned cpu = 0; cpu < contract_cpus(); cpu++) {
         contract_on(cpu);

@@ -4,11 +4,13 @@ tools/gdb_test.py, whose machine waits for its first instruction.
 
 The program is user/forktree.  Stops: in its main(), in user mode; then in
 pt_enter(), for a fault of a process on memory that has a shadow, with the
-object's lock held; then behind it, when the page is mapped.
+object's lock held; then behind it, when the page is mapped.  At last the
+kernel is made to panic.
 """
 
 import os
 import re
+import time
 
 import gdb
 
@@ -17,6 +19,8 @@ import ktap         # of tools/, put there by gdb_test.py
 
 PATTERN = os.environ.get("PAL_GDB_CASES")
 PROGRAM = os.environ["PAL_GDB_PROGRAM"]
+LOG = os.environ["PAL_GDB_LOG"]
+SECONDS = 10
 TRIES = 500
 
 
@@ -209,10 +213,41 @@ def bad_input():
     return problems
 
 
+def panic():
+    """An argument that cannot be, with an object locked: what the log has
+    then.  The machine ends."""
+    run("tbreak *pmap_enter if !pm->kernel")
+    run("continue")
+    run("set var va = va | 1")
+    entries = int(kernel.find_map("")["entries"])
+    try:
+        run("continue")
+    except gdb.error:
+        pass                        # the connection is gone, too
+    deadline = time.monotonic() + SECONDS
+    text = ""
+    while "status 1" not in text and time.monotonic() < deadline:
+        with open(LOG, errors="replace") as log:
+            text = log.read()
+    text = text[max(text.find("\npanic"), 0):].replace("\r", "")
+    problems = expect(
+        text, r"^panic: .*pmap_enter: assertion failed: ",
+        r"^cpu 0, thread \S+, process \d+ \(forktree\)$",
+        r"^registers of the program:$", r"^ +\w+ [0-9a-f]{16} ",
+        r"^backtrace:$", r"^ [0-9a-f]{16} pmap_enter\+0x[0-9a-f]+$",
+        r"^ [0-9a-f]{16} (kern_trap|trap_kernel)\+0x", rf"^map: {entries} entries$",
+        r"^ [0-9a-f]{16}-[0-9a-f]{16} rw- max rwx private$", r"^status 1$")
+    if text.count("\n 0") + text.count("\n f") < entries:
+        problems.append("entries of the map are missing")
+    if "panic in a panic" in text:
+        problems.append(text)
+    return problems
+
+
 CASES = {"user-stop": user_stop, "fault-stop": fault_stop, "ps": ps,
          "map": address_map, "object": memory_object, "page": page,
          "locks": locks, "walk": walk, "kernel-walk": kernel_walk,
-         "bad-input": bad_input}
+         "bad-input": bad_input, "panic": panic}
 
 printer = ktap.Printer(list(CASES), PATTERN)
 for case, check in CASES.items():
@@ -223,5 +258,4 @@ for case, check in CASES.items():
         found = [f"{type(error).__name__}: {error}"]
     if case in printer.names:
         printer.result(case, found)
-gdb.execute("disconnect")
 gdb.execute(f"quit {printer.status()}")

@@ -7,6 +7,11 @@
  * one instruction with the rights of user mode, and what makes CPUs of the
  * simulator are threads that the seeded switch points interleave.
  */
+/* pal: */
+/* pal: name=page16k options="page=16384" */
+/* pal: name=page64k options="page=65536" */
+/* pal: name=sv39 arches=riscv64 options="mmu=sv39" */
+/* pal: name=sv57 arches=riscv64 options="mmu=sv57" */
 #include "contract.h"
 #include "ktest.h"
 #include "testpoint.h"
