@@ -29,7 +29,8 @@ import run
 from guest import Guest
 from initrd import Archive
 
-PC = {"x86_64": 16, "aarch64": 32, "riscv64": 32}   # gdb's number of it
+# Its place among the registers of 8 bytes that "g" answers with.
+PC = {"x86_64": 16, "aarch64": 32, "riscv64": 32}
 KERNEL = 1 << 63
 MOST = 2000000
 
@@ -41,7 +42,7 @@ class Stub:
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.connect(path)
         self.pending = b""
-        self.pc_command = f"p{PC[arch]:x}"
+        self.at = PC[arch] * 16
 
     def _byte(self):
         if not self.pending:
@@ -63,8 +64,8 @@ class Stub:
         return answer.decode()
 
     def pc(self):
-        return int.from_bytes(bytes.fromhex(self.ask(self.pc_command)),
-                              "little")
+        word = self.ask("g")[self.at:self.at + 16]
+        return int.from_bytes(bytes.fromhex(word), "little")
 
     def step(self):
         self.ask("s")

@@ -51,7 +51,7 @@ static const struct scenario scenarios[] = {
     { "sort-64M", { "/bin/bigsort", "64" }, LAST_LINE, NULL, 0 },
     { "all-memory", { "/bin/allmemory" }, LAST_LINE, NULL, 0 },
     { "bad-elf", { "/bin/badelf" }, LAST_LINE, NULL, 0 },
-    { "counters", { "/bin/counters" }, COUNTERS, NULL, 0 },
+    { "same-counters", { "/bin/counters" }, COUNTERS, NULL, 0 },
     { "vmbench", { "/bin/vmbench", "-s", "4", "null", "zero", "soft", "cow", "map",
         "prot" },
         LAST_LINE, NULL, 0 },

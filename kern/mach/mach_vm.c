@@ -377,8 +377,9 @@ mach_vm_discard(const uint64_t *a)
     if (a[1] == 0 && a[2] == 0) {
         return task_done(map, mach_error(pmap_discard(map->pmap)));
     }
-    if (!vm_page_aligned(a[1]) || !vm_page_aligned(a[2]) ||
-        !vm_range_ok(a[1], a[2])) {
+    if (!vm_page_aligned(a[1]) || !vm_page_aligned(a[2]) || a[2] == 0 ||
+        !vm_range_ok(a[1], a[2]) || a[1] < map->start ||
+        a[1] + a[2] > map->end) {
         return task_done(map, KERN_INVALID_ARGUMENT);
     }
     return task_done(map, mach_error(pmap_discard_range(map->pmap, a[1],

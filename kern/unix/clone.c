@@ -138,7 +138,7 @@ clone_copy(struct proc *p, struct proc *from, const struct clone_args *c)
     p->cwd = from->cwd;
     p->exe = from->exe;
     node_ref(p->cwd);
-    node_ref(p->exe);
+    node_exe_ref(p->exe);
     memcpy(p->name, from->name, sizeof(p->name));
     memcpy(p->rlimit, from->rlimit, sizeof(p->rlimit));
     if ((c->flags & CLONE_FILES) != 0) {
@@ -163,7 +163,7 @@ clone_undo(struct proc *p)
         fds_unref(p->fds);
     }
     node_unref(p->cwd);
-    node_unref(p->exe);
+    node_exe_unref(p->exe);
     proc_free(p);
 }
 

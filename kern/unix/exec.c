@@ -303,7 +303,7 @@ exec_process(struct proc *p, struct exec_new *n, struct node *exe,
     for (unsigned i = 0; i < s->argc; i++) {
         at += exec_length(s->bytes + at) + 1;
     }
-    node_ref(exe);
+    node_exe_ref(exe);
     vm_mutex_lock(&p->lock);
     p->map = n->img.map;
     p->brk_start = p->brk = n->img.brk;
@@ -326,7 +326,7 @@ exec_process(struct proc *p, struct exec_new *n, struct node *exe,
         vm_map_unref(old_map);
     }
     if (old_exe != NULL) {
-        node_unref(old_exe);
+        node_exe_unref(old_exe);
     }
     if (n->fds != NULL) {
         fds_unref(old_fds);

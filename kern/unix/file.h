@@ -78,6 +78,7 @@ struct node {
     void *private;              /* the ops' own: symlink text, pipe ... */
     uint32_t seals;             /* (n) memfd */
     bool mapped;                /* (n) was, shared and writable */
+    _Atomic uint32_t running;   /* processes whose program it is */
 };
 
 /* What a kind of node does differently; each may be NULL. */
@@ -138,6 +139,10 @@ struct file_ops {
 
 void node_ref(struct node *n);
 void node_unref(struct node *n);
+
+/* The program of a process: nobody may write to it meanwhile (ETXTBSY). */
+void node_exe_ref(struct node *n);
+void node_exe_unref(struct node *n);
 
 /*
  * Walk a path from the running process's root or from `at` (a directory,

@@ -324,7 +324,8 @@ sys_truncate(const uint64_t *a)
         return error;
     }
     error = node_is(n, UNIX_S_IFDIR) ? -UNIX_EISDIR :
-        n->ops != &regular_ops ? -UNIX_EINVAL : regular_truncate(n, a[1]);
+        n->ops != &regular_ops ? -UNIX_EINVAL :
+        vm_get(&n->running) != 0 ? -UNIX_ETXTBSY : regular_truncate(n, a[1]);
     node_unref(n);
     return error;
 }

@@ -113,6 +113,20 @@ node_unref(struct node *n)
     vm_zone_free(&node_zone, n);
 }
 
+void
+node_exe_ref(struct node *n)
+{
+    (void)atomic_fetch_add_explicit(&n->running, 1, memory_order_relaxed);
+    node_ref(n);
+}
+
+void
+node_exe_unref(struct node *n)
+{
+    (void)atomic_fetch_sub_explicit(&n->running, 1, memory_order_relaxed);
+    node_unref(n);
+}
+
 /* ---- names -------------------------------------------------------------- */
 
 static uint32_t

@@ -123,7 +123,8 @@ open_check(struct node *n, uint32_t flags)
         (flags & (UNIX_O_CREAT | UNIX_O_TRUNC)) != 0)) {
         return -UNIX_EISDIR;
     }
-    return 0;
+    return (write || (flags & UNIX_O_TRUNC) != 0) &&
+        vm_get(&n->running) != 0 ? -UNIX_ETXTBSY : 0;
 }
 
 /* The node that a path names, made if it is to be; with a reference. */

@@ -96,6 +96,7 @@ struct proc {
     uint64_t alarm_interval;    /* (s) ns, 0: once */
     int exit_signal;            /* (c) what the parent gets at the end */
     bool executed;              /* (T) execve has succeeded */
+    bool subreaper;             /* (T) gets the orphans below it */
     bool fds_shared;            /* (p) with another process */
     uint64_t ticks;             /* (s) of threads that have ended */
     uint64_t child_ticks;       /* (T) of reaped children */

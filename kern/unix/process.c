@@ -5,7 +5,7 @@
  *   clone  -> proc_create --> proc_thread_create --> linked, started
  *   exit   -> proc_thread_exit, each thread by itself: robust futexes,
  *             clear_tid; the last one gives up map, files and directory,
- *             hands its children to the reaper and becomes a zombie
+ *             hands its children to a reaper and becomes a zombie
  *   wait4  -> wait.c unlinks the zombie; the last reference frees it
  *
  * A process is in a table by pid from its first moment in the tree until
@@ -289,7 +289,7 @@ proc_create(int pid)
     p->pid = pid;
     p->alarm = p->alarm_interval = 0;
     p->exit_signal = UNIX_SIGCHLD;
-    p->executed = p->fds_shared = false;
+    p->executed = p->subreaper = p->fds_shared = false;
     p->ticks = p->child_ticks = 0;
     p->started = kern_now();
     return p;
@@ -424,18 +424,29 @@ proc_vfork_release(struct proc *p)
     }
 }
 
-/* (T) held.  The reaper takes p's children over. */
+/* (T) held.  The nearest subreaper above p takes its children over, else the
+   reaper. */
 static void
 proc_orphan(struct proc *p)
 {
-    struct proc *child;
+    struct proc *child, *heir = p->parent;
     bool zombies = false;
 
+    if (p->children == NULL) {
+        return;
+    }
+    while (heir != proc_reaper && !heir->subreaper) {
+        heir = heir->parent;
+    }
     while ((child = p->children) != NULL) {
         proc_child_remove(child);
-        proc_child_add(proc_reaper, child);
+        proc_child_add(heir, child);
         child->exit_signal = UNIX_SIGCHLD;
-        zombies = zombies || child->state == PROC_ZOMBIE;
+        if (child->state == PROC_ZOMBIE && heir != proc_reaper) {
+            wait_notify(child);
+        } else {
+            zombies = zombies || child->state == PROC_ZOMBIE;
+        }
     }
     if (zombies) {
         wait_reaper_wake();
@@ -467,7 +478,7 @@ proc_end(struct proc *p)
         node_unref(cwd);
     }
     if (exe != NULL) {
-        node_unref(exe);
+        node_exe_unref(exe);
     }
     vm_mutex_lock(&proc_tree);
     proc_orphan(p);

@@ -299,6 +299,8 @@ sys_setrlimit(const uint64_t *a)
 #define PR_SET_DUMPABLE         4
 #define PR_SET_NAME             15
 #define PR_GET_NAME             16
+#define PR_SET_CHILD_SUBREAPER  36
+#define PR_GET_CHILD_SUBREAPER  37
 #define PR_SET_NO_NEW_PRIVS     38
 #define PR_GET_NO_NEW_PRIVS     39
 
@@ -333,6 +335,13 @@ sys_prctl(const uint64_t *a)
         return (int)a[0] == PR_GET_DUMPABLE ? 1 : 0;
     case PR_SET_DUMPABLE:
         return a[1] <= 1 ? 0 : -UNIX_EINVAL;
+    case PR_SET_CHILD_SUBREAPER:
+        vm_mutex_lock(&proc_tree);
+        p->subreaper = a[1] != 0;
+        vm_mutex_unlock(&proc_tree);
+        return 0;
+    case PR_GET_CHILD_SUBREAPER:
+        return unix_copyout(a[1], &(int){ p->subreaper }, sizeof(int));
     default:
         return -UNIX_EINVAL;
     }

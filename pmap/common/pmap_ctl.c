@@ -116,6 +116,7 @@ uint64_t
 pmap_reap(bool force)
 {
     (void)limbo_reap(force);
+    pt_trim();
     return limbo_count();
 }
 

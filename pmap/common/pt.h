@@ -157,11 +157,12 @@ epoch_exit(struct pt_cpu *cpu)
 
 /*
  * Private words of a table's frame; limbo links frames on their way out.
- * Where an object's page has its object and number there stays 0: whoever
- * looks at the core map without a lock must never take our words for those.
+ * Where an object's page has its object there stays 0: whoever looks at
+ * the core map without a lock must never take our word for one.
  */
 struct pt_frame {
-    uint64_t zero[2];
+    uint64_t zero;
+    _Atomic uint64_t used;      /* the store's own: which entries */
     struct vm_page *next;
     uint64_t tag;               /* epoch in which it was put here */
     uint32_t level;             /* the store's own */
@@ -423,6 +424,8 @@ void pt_table_range(struct pmap *pm, vaddr_t va, vaddr_t *start,
  */
 uint64_t pt_reclaim(struct vm_page *table);
 uint64_t pt_reclaim_count(struct vm_page *table);
+/* Give back the frames that the store keeps for its next tables. */
+void pt_trim(void);
 
 /*
  * Audit.  next: the first translation at or after *va; sets *va to its

@@ -205,6 +205,7 @@ enter_leaf(struct pmap *pm, paddr_t leaf, const struct enter *e,
         error = pv_insert(page, pm, e->va);
     }
     if (error == VM_OK) {
+        pt_mark(e->g, table, e->slot, e->g->per_page);
         enter_set(e, cpu);
         pt_event(cpu, EV_ENTER, 1);
     }
@@ -284,9 +285,10 @@ prefill_one(const struct enter *e, struct vm_page *page, unsigned *done)
 }
 
 static unsigned
-prefill_locked(struct enter *e, unsigned n, struct vm_page *const pages[],
-    const vm_prot_t prots[])
+prefill_locked(struct enter *e, struct vm_page *table, unsigned n,
+    struct vm_page *const pages[], const vm_prot_t prots[])
 {
+    const pte_t *first = e->slot;
     unsigned room = (unsigned)(e->g->mask[0] + 1u) -
         pt_geo_index(e->g, 0, e->va);
     unsigned done = 0;
@@ -304,6 +306,7 @@ prefill_locked(struct enter *e, unsigned n, struct vm_page *const pages[],
         room -= e->g->per_page;
     }
     if (done != 0) {
+        pt_mark(e->g, table, first, (unsigned)(e->slot - first));
         pmap_md_publish();
     }
     return done;
@@ -326,7 +329,7 @@ pt_prefill(struct pmap *pm, vaddr_t va, unsigned n,
         e.slot = pt_slot(e.g, leaf, 0, va);
         vm_bit_lock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
         if (pmap_seq_same(pm, seq)) {
-            done = prefill_locked(&e, n, pages, prots);
+            done = prefill_locked(&e, table, n, pages, prots);
         }
         vm_bit_unlock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
         pt_event(cpu, EV_PREFILLED, done);

@@ -56,9 +56,8 @@ geo_make(struct pt_geo *g, const struct pt_format *f, bool kernel)
     for (int i = 0; i <= top; i++) {
         g->shift[i] = pt_shift(f, i);
         g->mask[i] = (1u << f->bits[i]) - 1;
+        g->group[i] = f->bits[i] > 6 ? f->bits[i] - 6 : 0;
     }
-    g->root_shift = (uint8_t)(g->shift[top] +
-        (f->bits[top] > 6 ? f->bits[top] - 6 : 0));
     g->hw_page = (vsize_t)1 << f->page_shift;
     /* 0: the format cannot serve this MI page. */
     g->per_page = 0;
@@ -98,6 +97,7 @@ pt_init(void)
 
     format_count = 0;
     kernel_root = 0;
+    pt_table_init();
     for (unsigned i = 0; i < PTE_FORMATS; i++) {
         geo_make(&pt_geo[i], &pte_formats[i], false);
         if ((have >> i & 1) != 0) {
@@ -130,132 +130,18 @@ pt_format_page_shift(unsigned format)
     return pte_formats[format_index[format]].page_shift;
 }
 
-/* ---- table frames ----------------------------------------------------- */
-
-static struct vm_page *
-table_alloc(const struct pt_geo *g, int level)
-{
-    struct vm_page *p = vm_page_alloc(VM_PAGE_TABLE, VM_ALLOC_KERNEL);
-
-    if (p != NULL) {
-        KASSERT(vm_page_pa(p) != 0);
-        memset(vm_page_data(p), 0, g->hw_page);
-        pt_frame(p)->level = (uint32_t)level;
-        pt_frame(p)->geo = (uint32_t)(g - pt_geo);
-    }
-    return p;
-}
-
-static void
-table_free(struct vm_page *p)
-{
-    struct pt_frame *f = pt_frame(p);
-
-    f->next = NULL;
-    f->tag = 0;
-    f->level = 0;
-    f->geo = 0;
-    vm_page_free(p);
-}
-
-/* Hang the tables below p, a table of level > 0, onto the chain. */
-static struct vm_page *
-table_children(struct vm_page *p, struct vm_page *chain)
-{
-    int level = (int)pt_frame(p)->level;
-    const struct pt_geo *g = &pt_geo[pt_frame(p)->geo];
-    pte_t *slot = vm_page_data(p);
-
-    for (unsigned i = 0; i <= g->mask[level]; i++) {
-        pte_t pte = pte_load(&slot[i]);
-
-        if (pte != 0) {
-            struct vm_page *child = vm_page_of(pt_child(g, pte, level));
-
-            pt_frame(child)->next = chain;
-            chain = child;
-        }
-    }
-    return chain;
-}
-
-/*
- * Nobody can reach the subtree any more, so its frames' links are ours:
- * they are the list of what is still to be done.
- */
-uint64_t
-pt_reclaim(struct vm_page *table)
-{
-    struct vm_page *chain = table;
-    uint64_t freed = 0;
-
-    pt_frame(table)->next = NULL;
-    while (chain != NULL) {
-        struct vm_page *p = chain;
-
-        chain = pt_frame(p)->next;
-        if (pt_frame(p)->level > 0) {
-            chain = table_children(p, chain);
-        }
-        table_free(p);
-        freed++;
-    }
-    return freed;
-}
-
-/* Tables below a table; its depth bounds the recursion. */
-static uint64_t
-table_count(const struct pt_geo *g, paddr_t table, int level)
-{
-    pte_t *slot = kern_frame_ptr(table);
-    uint64_t n = 1;
-
-    for (unsigned i = 0; level > 0 && i <= g->mask[level]; i++) {
-        pte_t pte = pte_load(&slot[i]);
-
-        if (pte != 0) {
-            n += table_count(g, pt_child(g, pte, level), level - 1);
-        }
-    }
-    return n;
-}
-
-uint64_t
-pt_reclaim_count(struct vm_page *table)
-{
-    return table_count(&pt_geo[pt_frame(table)->geo], vm_page_pa(table),
-        (int)pt_frame(table)->level);
-}
-
-uint64_t
-pt_table_count(struct pmap *pm)
-{
-    struct pt_cpu *cpu = epoch_enter();
-    uint64_t root = pt_root(pm), n = 0;
-
-    if (root != 0) {
-        const struct pt_geo *g = pt_root_geo(root);
-        int top = g->levels - 1;
-        vsize_t span = (vsize_t)1 << g->shift[top];
-
-        n = 1;
-        for (vaddr_t va = pm->start & ~(span - 1); va < pm->end;
-            va += span) {
-            pte_t pte = pte_load(pt_slot(g, pt_root_pa(root), top, va));
-
-            if (pte != 0) {
-                n += table_count(g, pt_child(g, pte, top), top - 1);
-            }
-            if (va + span < va) {
-                break;
-            }
-        }
-    }
-    epoch_exit(cpu);
-    return n;
-}
-
 /* ---- growing ---------------------------------------------------------- */
+
+/* Private still: p's entry for va leads to below. */
+static void
+chain_link(const struct pt_geo *g, struct vm_page *p, int level, vaddr_t va,
+    struct vm_page *below)
+{
+    vm_set(&pt_frame(p)->used, pt_group(g, level,
+        pt_geo_index(g, level, va)));
+    __atomic_store_n(pt_slot(g, vm_page_pa(p), level, va),
+        pte_table(pt_f(g), vm_page_pa(below)), __ATOMIC_RELAXED);
+}
 
 /* A table of that level with all that leads from it to va's leaf table. */
 static struct vm_page *
@@ -264,7 +150,7 @@ chain_make(const struct pt_geo *g, vaddr_t va, int level)
     struct vm_page *below = NULL;
 
     for (int l = 0; l <= level; l++) {
-        struct vm_page *p = table_alloc(g, l);
+        struct vm_page *p = pt_table_alloc(g, l);
 
         if (p == NULL) {
             if (below != NULL) {
@@ -273,39 +159,45 @@ chain_make(const struct pt_geo *g, vaddr_t va, int level)
             return NULL;
         }
         if (below != NULL) {
-            __atomic_store_n(pt_slot(g, vm_page_pa(p), l, va),
-                pte_table(pt_f(g), vm_page_pa(below)), __ATOMIC_RELAXED);
+            chain_link(g, p, l, va, below);
         }
         below = p;
     }
     return below;
 }
 
-/* Must be known before the root entry can be found in use. */
+/*
+ * Must be known before the entry can be found in use: whoever revokes reads
+ * the groups after the sequence is odd, like the entries (pmap_seq_same()).
+ * Upper tables never unmark: an entry may be on its way.
+ */
 static void
-root_mark(struct pt_radix *r, const struct pt_geo *g, vaddr_t va)
+grow_mark(const struct pt_geo *g, struct vm_page *table, int level,
+    vaddr_t va)
 {
-    uint64_t bit = (uint64_t)1 << (va >> g->root_shift & 63);
+    uint64_t bit = pt_group(g, level, pt_geo_index(g, level, va));
 
-    if ((vm_get(&r->root_used) & bit) == 0) {
-        (void)atomic_fetch_or_explicit(&r->root_used, bit,
+    if ((vm_get(&pt_frame(table)->used) & bit) == 0) {
+        (void)atomic_fetch_or_explicit(&pt_frame(table)->used, bit,
             memory_order_seq_cst);
     }
 }
 
 /* The entry at slot is empty: fill it.  Returns what is there now, or 0. */
 static pte_t
-grow_entry(struct pt_radix *r, const struct pt_geo *g, vaddr_t va,
-    int level, pte_t *slot)
+grow_entry(struct pmap *pm, const struct pt_geo *g, vaddr_t va, int level,
+    paddr_t table)
 {
+    pte_t *slot = pt_slot(g, table, level, va);
     struct vm_page *top = chain_make(g, va, level - 1);
     pte_t old = 0, new;
 
     if (top == NULL) {
         return 0;
     }
-    if (level == g->levels - 1) {
-        root_mark(r, g, va);
+    /* The kernel's may be the boot layer's: nobody asks for its groups. */
+    if (!pm->kernel) {
+        grow_mark(g, pt_leaf_page(table), level, va);
     }
     new = pte_table(pt_f(g), vm_page_pa(top));
     pmap_md_publish();
@@ -353,29 +245,30 @@ root_grow(struct pmap *pm, bool va_used, vaddr_t va)
     struct pt_radix *r = pt_radix(pm);
     const struct pt_geo *g = &pt_geo[format_index[pm->format]];
     int top = g->levels - 1;
-    struct vm_page *p = table_alloc(g, top), *below = NULL;
+    struct vm_page *p = pt_table_root(g), *below = NULL;
     uint64_t word, old = 0;
 
     if (p == NULL) {
-        return 0;
+        p = pt_table_alloc(g, top);
+        if (p == NULL) {
+            return 0;
+        }
+        root_share(g, vm_page_pa(p));
     }
     word = vm_page_pa(p) | (uint64_t)(g - pt_geo);
     if (va_used) {
         below = chain_make(g, va, top - 1);
         if (below == NULL) {
-            table_free(p);
+            pt_table_free(p);
             return 0;
         }
-        __atomic_store_n(pt_slot(g, vm_page_pa(p), top, va),
-            pte_table(pt_f(g), vm_page_pa(below)), __ATOMIC_RELAXED);
-        root_mark(r, g, va);
+        chain_link(g, p, top, va, below);
     }
-    root_share(g, vm_page_pa(p));
     pmap_md_publish();
     vm_point();
     if (!atomic_compare_exchange_strong_explicit(&r->root, &old, word,
             memory_order_seq_cst, memory_order_acquire)) {
-        table_free(p);
+        pt_table_free(p);
         if (below != NULL) {
             (void)pt_reclaim(below);
         }
@@ -405,7 +298,7 @@ pt_grow(struct pmap *pm, vaddr_t va)
         pte_t pte = pte_load(slot);
 
         if (pte == 0) {
-            pte = grow_entry(pt_radix(pm), g, va, level, slot);
+            pte = grow_entry(pm, g, va, level, table);
             if (pte == 0) {
                 return 0;
             }
@@ -431,7 +324,7 @@ kernel_tables(const struct pt_geo *g)
         pte_t *slot = pt_slot(g, kernel_root, top, va);
 
         if (pte_load(slot) == 0) {
-            p = table_alloc(g, top - 1);
+            p = pt_table_alloc(g, top - 1);
             if (p == NULL) {
                 return VM_E_NOMEM;
             }
@@ -454,11 +347,9 @@ kernel_create(struct pmap *pm)
     struct vm_page *p;
     pte_t *last;
 
-    /* Tables of the boot layer may be there already: skip nothing. */
-    vm_set(&r->root_used, ~(uint64_t)0);
     kernel_root = pmap_md_kernel_root(g->f, 0);
     if (kernel_root == 0) {
-        p = table_alloc(g, top);
+        p = pt_table_alloc(g, top);
         if (p == NULL) {
             return VM_E_NOMEM;
         }
@@ -492,7 +383,6 @@ pt_create(struct pmap *pm)
 {
     const struct pt_geo *g;
 
-    vm_set(&pt_radix(pm)->root_used, 0);
     if (pm->kernel) {
         return kernel_create(pm);
     }
@@ -516,8 +406,7 @@ pt_destroy(struct pmap *pm)
     if (root != 0) {
         struct vm_page *p = vm_page_of(pt_root_pa(root));
 
-        /* Its user half is empty, its kernel half is not ours to drop. */
-        pt_frame(p)->level = 0;
+        /* Its user half is empty, its kernel half serves the next one. */
         pt_frame(p)->next = NULL;
         limbo_put(p);
     }

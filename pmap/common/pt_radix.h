@@ -28,7 +28,7 @@ struct pt_geo {
     uint8_t levels;
     uint32_t shift[PT_MAX_LEVELS];
     uint32_t mask[PT_MAX_LEVELS];
-    uint8_t root_shift;             /* va >> this & 63: bit of root_used */
+    uint8_t group[PT_MAX_LEVELS];   /* index >> this: bit of used */
     uint16_t per_page;              /* hardware pages in an MI page */
     vsize_t hw_page;
     pte_t leaf[VM_PROT_ALL + 1];    /* attributes for each prot, address 0 */
@@ -46,11 +46,10 @@ extern struct pt_geo pt_geo[PTE_FORMATS + 1];
 /*
  * The store's part of a pmap.  Address and geometry of the root are one
  * word, so that a stranger's walk (a stale hint) never mixes two lives of
- * a header.  root_used: 64 groups of root entries that were ever in use.
+ * a header.
  */
 struct pt_radix {
     _Atomic uint64_t root;          /* pa | index into pt_geo; 0: none */
-    _Atomic uint64_t root_used;
 };
 
 _Static_assert(sizeof(struct pt_radix) <= PT_STORE_WORDS * 8, "fits");
@@ -165,6 +164,49 @@ pt_leaf_page(paddr_t leaf)
     return &vm_page_array[(leaf >> vm_page_shift) - vm_page_first];
 }
 
+/*
+ * Which entries of a table are in use?  pt_frame.used has a bit for each of
+ * 64 groups of neighbours, one cache line of entries where there are 512:
+ * a bit too many, never one too few, once the entry can be found.  Walks
+ * over ranges and the last walk of all look at nothing else.  Bits of a
+ * leaf table change under its lock, or when nobody can reach it any more.
+ */
+static inline uint64_t
+pt_group(const struct pt_geo *g, int level, unsigned index)
+{
+    return (uint64_t)1 << (index >> g->group[level]);
+}
+
+/* Index of the first entry of the lowest of these groups, not none. */
+static inline unsigned
+pt_group_first(const struct pt_geo *g, int level, uint64_t groups)
+{
+    return (unsigned)__builtin_ctzll(groups) << g->group[level];
+}
+
+/* Groups of a user pmap's table; of a kernel's, all. */
+static inline uint64_t
+pt_used(const struct pmap *pm, struct vm_page *table)
+{
+    return pm->kernel ? ~(uint64_t)0 :
+        atomic_load_explicit(&pt_frame(table)->used, memory_order_seq_cst);
+}
+
+/* Leaf lock held: n entries from slot on are about to be set. */
+static inline void
+pt_mark(const struct pt_geo *g, struct vm_page *table, const pte_t *slot,
+    unsigned n)
+{
+    unsigned i = (unsigned)((uintptr_t)slot / sizeof(pte_t)) & g->mask[0];
+    uint64_t bits = pt_group(g, 0, i);
+
+    if (n > 1) {
+        /* All from the first group to the last. */
+        bits = (pt_group(g, 0, i + n - 1) << 1) - bits;
+    }
+    vm_set(&pt_frame(table)->used, vm_get(&pt_frame(table)->used) | bits);
+}
+
 static inline uint64_t
 pt_root(struct pmap *pm)
 {
@@ -176,5 +218,15 @@ pt_root(struct pmap *pm)
  * nothing changed.  Inside an epoch section, no lock held.
  */
 paddr_t pt_grow(struct pmap *pm, vaddr_t va);
+
+/*
+ * pt_table.c: frames of tables.  alloc: zeroed; NULL: no memory.  root: a
+ * root that was used before, its kernel half as it must be, its user half
+ * empty, or NULL.  free: of one that was never linked, with nothing below.
+ */
+void pt_table_init(void);
+struct vm_page *pt_table_alloc(const struct pt_geo *g, int level);
+struct vm_page *pt_table_root(const struct pt_geo *g);
+void pt_table_free(struct vm_page *p);
 
 #endif

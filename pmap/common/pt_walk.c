@@ -47,25 +47,59 @@ edit_entry(const struct edit *e, pte_t *slot)
     return true;
 }
 
-/* Entries of one leaf table for [start, end). */
-static void
-edit_leaf(const struct edit *e, paddr_t leaf, vaddr_t start, vaddr_t end)
+/* Groups of entries from index first to last. */
+static uint64_t
+edit_groups(const struct edit *e, int level, unsigned first, unsigned last)
 {
-    struct vm_page *table = pt_leaf_page(leaf);
-    vaddr_t run = end;          /* start of what was changed, end: none */
-    pte_t *slot = pt_slot(e->g, leaf, 0, start);
+    return (pt_group(e->g, level, last) << 1) - pt_group(e->g, level, first);
+}
 
-    vm_bit_lock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
-    for (vaddr_t va = start; va < end; va += e->g->hw_page, slot++) {
-        if (edit_entry(e, slot)) {
-            run = run == end ? va : run;
-        } else if (run != end) {
+/* Entries from index i to last, part of one group; va is that of i. */
+static void
+edit_group(const struct edit *e, pte_t *slot, unsigned i, unsigned last,
+    vaddr_t va)
+{
+    vaddr_t run = 0;
+    bool open = false;          /* run: the start of what was changed */
+
+    for (; i <= last; i++, va += e->g->hw_page) {
+        if (edit_entry(e, &slot[i])) {
+            run = open ? run : va;
+            open = true;
+        } else if (open) {
             tlb_batch_add(e->b, e->pm, run, va);
-            run = end;
+            open = false;
         }
     }
-    if (run != end) {
-        tlb_batch_add(e->b, e->pm, run, end);
+    if (open) {
+        tlb_batch_add(e->b, e->pm, run, va);
+    }
+}
+
+/* Entries of one leaf table for [start, last]. */
+static void
+edit_leaf(const struct edit *e, paddr_t leaf, vaddr_t start, vaddr_t last)
+{
+    struct vm_page *table = pt_leaf_page(leaf);
+    unsigned first = pt_geo_index(e->g, 0, start);
+    unsigned end = pt_geo_index(e->g, 0, last);
+    unsigned n = 1u << e->g->group[0];
+    uint64_t used, emptied = 0;
+
+    vm_bit_lock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
+    used = pt_used(e->pm, table) & edit_groups(e, 0, first, end);
+    for (; used != 0; used &= used - 1) {
+        unsigned at = pt_group_first(e->g, 0, used);
+        unsigned i = at < first ? first : at;
+        unsigned stop = at + n - 1 > end ? end : at + n - 1;
+
+        edit_group(e, kern_frame_ptr(leaf), i, stop,
+            start + (vsize_t)(i - first) * e->g->hw_page);
+        emptied |= stop - i == n - 1 ? used & -used : 0;
+    }
+    if (e->keep == VM_PROT_NONE && !e->pm->kernel && emptied != 0) {
+        vm_set(&pt_frame(table)->used,
+            vm_get(&pt_frame(table)->used) & ~emptied);
     }
     vm_bit_unlock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
 }
@@ -73,7 +107,7 @@ edit_leaf(const struct edit *e, paddr_t leaf, vaddr_t start, vaddr_t end)
 /* The whole of a table, of any height. */
 static void
 edit_unlink(const struct edit *e, pte_t *slot, int level, vaddr_t start,
-    vaddr_t end)
+    vaddr_t last)
 {
     pte_t old;
 
@@ -81,23 +115,36 @@ edit_unlink(const struct edit *e, pte_t *slot, int level, vaddr_t start,
     old = __atomic_exchange_n(slot, 0, __ATOMIC_SEQ_CST);
     vm_point();
     if (old != 0) {
-        tlb_batch_unlink(e->b, e->pm, start, end,
+        tlb_batch_unlink(e->b, e->pm, start, last + 1,
             vm_page_of(pt_child(e->g, old, level)));
     }
 }
 
-/* Skip groups of root entries that were never used. */
-static bool
-edit_skip(const struct edit *e, int level, vaddr_t va)
-{
-    uint64_t used;
+static void edit_table(const struct edit *e, paddr_t table, int level,
+    vaddr_t start, vaddr_t last);
 
-    if (level != e->g->levels - 1) {
-        return false;
+/* One entry above the leaves, for the part of it in [start, last]. */
+static void
+edit_upper(const struct edit *e, pte_t *slot, int level, vaddr_t va,
+    vaddr_t start, vaddr_t last)
+{
+    vaddr_t stop = va | (((vsize_t)1 << e->g->shift[level]) - 1);
+    pte_t pte = pte_load(slot);
+
+    if (pte == 0) {
+        return;
     }
-    used = atomic_load_explicit(&pt_radix(e->pm)->root_used,
-        memory_order_seq_cst);
-    return (used >> (va >> e->g->root_shift & 63) & 1) == 0;
+    if (!e->pm->kernel && start <= va && stop <= last) {
+        edit_unlink(e, slot, level, va, stop);
+        return;
+    }
+    start = start > va ? start : va;
+    last = last < stop ? last : stop;
+    if (level > 1) {
+        edit_table(e, pt_child(e->g, pte, level), level - 1, start, last);
+    } else {
+        edit_leaf(e, pt_child(e->g, pte, level), start, last);
+    }
 }
 
 /* [start, last] lies in one table of that level, which bounds the depth. */
@@ -105,29 +152,23 @@ static void
 edit_table(const struct edit *e, paddr_t table, int level, vaddr_t start,
     vaddr_t last)
 {
-    vsize_t span = (vsize_t)1 << e->g->shift[level];
-    vaddr_t va = start, stop;
+    unsigned shift = e->g->shift[level], n = 1u << e->g->group[level];
+    unsigned first = pt_geo_index(e->g, level, start);
+    unsigned end = pt_geo_index(e->g, level, last);
+    pte_t *slot = kern_frame_ptr(table);
+    /* Of the first entry of all. */
+    vaddr_t base = (start >> shift << shift) - ((vaddr_t)first << shift);
+    uint64_t used = edit_groups(e, level, first, end);
 
-    for (;; va = stop + 1) {
-        pte_t *slot = pt_slot(e->g, table, level, va);
-        pte_t pte;
+    used &= e->pm->kernel ? used : pt_used(e->pm, pt_leaf_page(table));
+    for (; used != 0; used &= used - 1) {
+        unsigned at = pt_group_first(e->g, level, used);
+        unsigned i = at < first ? first : at;
+        unsigned stop = at + n - 1 > end ? end : at + n - 1;
 
-        stop = va | (span - 1);
-        if (stop > last) {
-            stop = last;
-        }
-        pte = edit_skip(e, level, va) ? 0 : pte_load(slot);
-        if (pte == 0) {
-            /* nothing there */
-        } else if (!e->pm->kernel && stop - va == span - 1) {
-            edit_unlink(e, slot, level, va, stop + 1);
-        } else if (level > 1) {
-            edit_table(e, pt_child(e->g, pte, level), level - 1, va, stop);
-        } else {
-            edit_leaf(e, pt_child(e->g, pte, level), va, stop + 1);
-        }
-        if (stop == last) {
-            return;
+        for (; i <= stop; i++) {
+            edit_upper(e, &slot[i], level, base + ((vaddr_t)i << shift),
+                start, last);
         }
     }
 }

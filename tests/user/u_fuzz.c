@@ -19,6 +19,7 @@
 
 #include "mach_vm.h"
 
+#include <dirent.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 
@@ -101,13 +102,13 @@ fuzz_fd(void)
 }
 
 /* A letter an argument: a address, s size, f descriptor, p protection,
- * P path, i small number, b bits, m flags of mmap, n signal, c child, z 0,
+ * P path, Q one of those that may go, i small number, b bits, m flags of mmap, n signal, c child, z 0,
  * w flags that do not wait, t place of a timespec, - anything. */
 static long
 fuzz_argument(char kind)
 {
     static const char *const paths[] = {
-        "/fuzz/a", "/fuzz/b", "/fuzz/a/c", "c", ".", "..", "/", "",
+        "/fuzz/a", "/fuzz/b", "/fuzz/a/c", "c", ".", "", "..", "/",
         "/proc/self/maps", "/proc/self/exe", "/dev/null", "/dev/zero",
         "/proc/self/fd/4", "/nowhere/x", "/proc/self/status"
     };
@@ -127,6 +128,8 @@ fuzz_argument(char kind)
     case 'p':
         return fuzz_below(20) == 0 ? (long)fuzz_next() :
             (long)fuzz_below(8);
+    case 'Q':
+        return (long)paths[fuzz_below(6)];
     case 'P':
         return fuzz_below(10) == 0 ? fuzz_address() : (long)paths[
             fuzz_below(sizeof(paths) / sizeof(paths[0]))];
@@ -171,13 +174,13 @@ static const struct {
     { SYS_openat, "zPbi", 4 }, { SYS_openat, "fPbi", 2 },
     { SYS_close, "f", 2 }, { SYS_dup, "f", 1 }, { SYS_dup3, "ffz", 2 },
     { SYS_lseek, "fsi", 3 }, { SYS_ftruncate, "fs", 4 },
-    { SYS_truncate, "Ps", 1 }, { SYS_fallocate, "fiss", 2 },
+    { SYS_truncate, "Qs", 1 }, { SYS_fallocate, "fiss", 2 },
     { SYS_fstat, "fa", 1 }, { SYS_newfstatat, "fPai", 2 },
     { SYS_statx, "fPi-a", 1 }, { SYS_getdents64, "fas", 2 },
-    { SYS_getcwd, "as", 1 }, { SYS_chdir, "P", 1 }, { SYS_fchdir, "f", 1 },
-    { SYS_mkdirat, "fPi", 2 }, { SYS_unlinkat, "fPz", 2 },
-    { SYS_unlinkat, "zPi", 2 }, { SYS_symlinkat, "PfP", 1 },
-    { SYS_linkat, "fPfPz", 2 }, { SYS_renameat2, "fPfPi", 2 },
+    { SYS_getcwd, "as", 1 }, { SYS_chdir, "Q", 1 },
+    { SYS_mkdirat, "fQi", 2 }, { SYS_unlinkat, "fQz", 2 },
+    { SYS_unlinkat, "zQi", 2 }, { SYS_symlinkat, "PfQ", 1 },
+    { SYS_linkat, "fPfQz", 2 }, { SYS_renameat2, "fQfQi", 2 },
     { SYS_readlinkat, "fPas", 1 }, { SYS_fcntl, "fi-", 3 },
     { SYS_ioctl, "f-a", 1 }, { SYS_pipe2, "ai", 2 },
     { SYS_sendfile, "ffas", 2 }, { SYS_copy_file_range, "fafasz", 2 },
@@ -194,7 +197,7 @@ static const struct {
     { SYS_clock_gettime, "ia", 1 }, { SYS_nanosleep, "tz", 1 },
     { SYS_uname, "a", 1 }, { SYS_sysinfo, "a", 1 },
     { SYS_getrandom, "aii", 1 }, { SYS_prctl, "-a", 1 },
-    { SYS_sched_yield, "", 1 }, { SYS_execve, "Paa", 1 },
+    { SYS_sched_yield, "", 1 }, { SYS_execve, "Qaa", 1 },
     { 0x4d00, "zasi", 4 }, { 0x4d01, "zas", 2 }, { 0x4d02, "zasip", 4 },
     { 0x4d03, "zasi", 4 }, { 0x4d04, "zasa", 6 }, { 0x4d05, "zasif", 4 },
     { 0x4d06, "zasa", 4 }, { 0x4d07, "zaas", 2 }, { 0x4d08, "zaa", 2 },
@@ -278,7 +281,8 @@ fuzz_child(void)
     }
     close_range(3, 100, 0);
     fuzz_pid = (int)syscall(SYS_getpid);
-    (void)!open("/", O_RDONLY | O_DIRECTORY);
+    (void)!open("/fuzz", O_RDONLY | O_DIRECTORY);
+    (void)!chdir("/fuzz");
     (void)!pipe2(pipes, O_NONBLOCK);
     (void)!open("/fuzz/a", O_RDWR | O_CREAT, 0600);
     (void)!open("/fuzz/b", O_RDWR | O_CREAT | O_APPEND, 0600);
@@ -305,14 +309,23 @@ fuzz_child(void)
 
 /* What children make there is not to fill memory. */
 static void
-fuzz_clean(void)
+fuzz_clean(const char *path)
 {
-    static const char *const names[] = { "/fuzz/a", "/fuzz/b", "/fuzz/c" };
+    DIR *d = opendir(path);
+    struct dirent *e;
+    char name[512];
 
-    for (unsigned i = 0; i < 3; i++) {
-        if (unlink(names[i]) != 0) {
-            (void)rmdir(names[i]);
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
+            snprintf(name, sizeof(name), "%s/%s", path, e->d_name);
+            if (unlink(name) != 0) {
+                fuzz_clean(name);
+                UCHECK(rmdir(name) == 0);
+            }
         }
+    }
+    if (d != NULL) {
+        closedir(d);
     }
 }
 
@@ -339,7 +352,7 @@ fuzz_batch(void)
             }
         }
     }
-    fuzz_clean();
+    fuzz_clean("/fuzz");
 }
 
 #define OWN_PAGES 32u
@@ -366,7 +379,12 @@ fuzz_check(uint64_t before)
     for (int i = 0; i < 100 && free_bytes() + (2u << 20) < before; i++) {
         nanosleep(&nap, NULL);
     }
-    UCHECK(free_bytes() + (2u << 20) >= before);
+    if (free_bytes() + (2u << 20) < before) {
+        printf("# batch %u: %llu of %llu KiB free\n", fuzz.batch,
+            (unsigned long long)free_bytes() >> 10,
+            (unsigned long long)before >> 10);
+        UCHECK(!"memory comes back");
+    }
 }
 
 UTEST(fuzz)

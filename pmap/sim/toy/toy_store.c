@@ -443,6 +443,11 @@ pt_reclaim_count(struct vm_page *table)
     return 0;
 }
 
+void
+pt_trim(void)
+{
+}
+
 /* ---- audit ------------------------------------------------------------ */
 
 bool
