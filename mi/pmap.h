@@ -122,6 +122,18 @@ void pmap_page_protect(struct vm_page *page, vm_prot_t prot,
     struct pmap_batch *batch);
 
 /*
+ * pmap_page_forget - the page is about to be freed: no translation to it
+ *     and no hint is left on return, as after pmap_page_protect(NONE).
+ *
+ * => Locks:   caller holds the lock of the page's object
+ * => Needs:   pm NULL; or pmap_remove(pm) of [start, end) is complete, and
+ *             no address there has led to this page since
+ * Cheap where all hints name that range, or pmaps that are no more.
+ */
+void pmap_page_forget(struct vm_page *page, const struct pmap *pm,
+    vaddr_t start, vaddr_t end);
+
+/*
  * pmap_page_age - was the page used since the last call?  Clears the mark.
  *
  * => Locks:   caller holds the lock of the page's object; takes pv

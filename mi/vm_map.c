@@ -485,11 +485,15 @@ vm_map_dispose(struct vm_map *map, struct vm_map_entry *list)
         list = e->next;
         if (object != NULL) {
             vm_pgno_t pgno = vm_get(&e->pgno), n = vm_map_entry_pages(e);
+            const struct vm_gone gone = {
+                .pmap = map->pmap,
+                .start = vm_get(&e->start), .end = vm_get(&e->end)
+            };
 
             if (e->wired_count > 0) {
                 vm_object_unwire(object, pgno, n);
             }
-            vm_object_purge(object, pgno, n, map);
+            vm_object_purge(object, pgno, n, map, &gone);
             vm_object_unref(object, map);
         }
         vm_map_entry_free(e);

@@ -234,7 +234,9 @@ reset_entry(struct vm_map *map, struct vm_map_entry *e)
         attr | VM_ATTR_NEEDS_COPY);
     pmap_remove(map->pmap, vm_get(&e->start), vm_get(&e->end), NULL);
     vm_seq_end(&map->seq);
-    vm_object_purge(was, was_pgno, vm_map_entry_pages(e), map);
+    vm_object_purge(was, was_pgno, vm_map_entry_pages(e), map,
+        &(struct vm_gone){ .pmap = map->pmap, .start = vm_get(&e->start),
+            .end = vm_get(&e->end) });
     vm_object_unref(was, map);
 }
 

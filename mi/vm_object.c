@@ -245,17 +245,29 @@ vm_object_new_page(struct vm_object *o, vm_pgno_t pgno, uint32_t flags,
     return p;
 }
 
-void
-vm_object_free_frame(struct vm_page *p)
+/*
+ * p is in no tree: all that names it goes, but for the allocator.  m: where
+ * it may have been mapped, if that is known, all of it removed by now.
+ */
+static inline void
+frame_release(struct vm_page *p, const struct vm_gone *m)
 {
     if (p->pv.pm != NULL || p->pv.more != NULL) {
-        pmap_page_protect(p, VM_PROT_NONE, NULL);
+        pmap_page_forget(p, m->pmap, m->start, m->end);
     }
     vm_page_wake(p);
     vm_set(&p->object, NULL);
     vm_set(&p->flags, 0);
     p->forbidden = 0;
     p->wire_count = 0;
+}
+
+void
+vm_object_free_frame(struct vm_page *p)
+{
+    const struct vm_gone unknown = { .pmap = NULL };
+
+    frame_release(p, &unknown);
     vm_page_free(p);
 }
 
@@ -307,6 +319,35 @@ vm_object_paging_begin(struct vm_object *o)
     o->paging++;
 }
 
+#define FREE_BATCH  32u
+
+/* Free what o holds in pages from pgno to last; locked. */
+static void
+vm_object_free_range(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t last,
+    const struct vm_gone *m)
+{
+    struct vm_page *page[FREE_BATCH];
+    vm_slot_t slot[FREE_BATCH];
+    unsigned n, pages;
+
+    do {
+        n = vm_radix_take(&o->pages, pgno, last, FREE_BATCH, slot);
+        pages = 0;
+        for (unsigned i = 0; i < n; i++) {
+            struct vm_page *p = vm_slot_page(slot[i]);
+
+            if (p == NULL) {
+                vm_swap_free(vm_slot_swap_number(slot[i]));
+                continue;
+            }
+            vm_swap_cancel(p);
+            frame_release(p, m);
+            page[pages++] = p;
+        }
+        vm_page_free_many(page, pages);
+    } while (n == FREE_BATCH);
+}
+
 /*
  * The last thing that a pager's object does: modified pages go home.  The
  * object is DEAD, so nobody else touches it, but the lock is dropped for
@@ -342,17 +383,14 @@ vm_object_write_back(struct vm_object *o)
 static struct vm_object *
 vm_object_terminate(struct vm_object *o)
 {
+    const struct vm_gone nowhere = { .pmap = NULL };
     struct vm_object *back = o->shadow;
     struct vm_pager *pg;
-    vm_pgno_t key = 0;
-    vm_slot_t slot;
 
     KASSERT(o->ref_count == 0 && o->front_count == 0 && o->paging == 0);
     o->flags |= VM_OBJ_DEAD;
     vm_object_write_back(o);
-    while (vm_radix_next(&o->pages, &key, &slot)) {
-        vm_object_free_slot(o, key, slot);
-    }
+    vm_object_free_range(o, 0, ~(vm_pgno_t)0, &nowhere);
     if (back != NULL) {
         vm_object_lock(back);
         vm_object_unlink_front(back, o);
@@ -426,22 +464,9 @@ vm_object_paging_end_unlock(struct vm_object *o)
     vm_object_unlock(o);
 }
 
-/* Free whatever o holds in [pgno, pgno + npages); locked. */
-static void
-vm_object_free_range(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages)
-{
-    vm_pgno_t key = pgno;
-    vm_slot_t slot;
-
-    while (vm_radix_next(&o->pages, &key, &slot) && key < pgno + npages) {
-        vm_object_free_slot(o, key, slot);
-        key++;
-    }
-}
-
 void
 vm_object_purge(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages,
-    const struct vm_map *owner)
+    const struct vm_map *owner, const struct vm_gone *m)
 {
     vm_object_lock(o);
     /*
@@ -454,7 +479,7 @@ vm_object_purge(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages,
         vm_object_is_sole(o, owner)) {
         struct vm_object *back = o->shadow;
 
-        vm_object_free_range(o, pgno, npages);
+        vm_object_free_range(o, pgno, pgno + npages - 1, m);
         if (back == NULL) {
             break;
         }
@@ -485,8 +510,10 @@ vm_object_grow(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages,
         o->paging == 0 && (o->ref_count == 1 ||
         (pgno >= o->npages && vm_object_is_sole(o, owner)));
     if (ok) {
+        const struct vm_gone nowhere = { .pmap = NULL };
+
         /* What was unmapped there while somebody else held o must go. */
-        vm_object_free_range(o, pgno, npages);
+        vm_object_free_range(o, pgno, pgno + npages - 1, &nowhere);
         if (pgno + npages > o->npages) {
             o->npages = pgno + npages;
         }

@@ -131,13 +131,20 @@ int vm_object_copy_now(struct vm_object *o, vm_pgno_t pgno,
     vm_pgno_t npages, const struct vm_map *owner, struct vm_object **out)
     VM_MUST_CHECK;
 
+/* Where pages were mapped that are to go: removed by now; pmap NULL: ? */
+struct vm_gone {
+    const struct pmap *pmap;
+    vaddr_t start, end;
+};
+
 /*
  * vm_object_purge - owner unmaps [pgno, +npages): if nobody else can see
  * these pages, free them now, down the chain as far as that holds.
- * => Needs: no translation to them through this entry is left
+ * => Needs: no translation to them through this entry is left, all of
+ *           which were in m
  */
 void vm_object_purge(struct vm_object *o, vm_pgno_t pgno,
-    vm_pgno_t npages, const struct vm_map *owner);
+    vm_pgno_t npages, const struct vm_map *owner, const struct vm_gone *m);
 
 /*
  * vm_object_grow - owner's window ended at pgno and is to go on for npages

@@ -439,6 +439,34 @@ page_free_assert(struct vm_page *p)
 #endif
 
 void
+vm_page_free_many(struct vm_page *const p[], unsigned n)
+{
+    struct page_cache *c;
+    unsigned kind;
+
+    if (n <= CACHE_BATCH / 2) {
+        while (n > 0) {
+            vm_page_free(p[--n]);
+        }
+        return;
+    }
+    /* They would not stay in the cache: past it. */
+    kind = vm_get(&p[0]->kind);
+    vm_spin_lock(&pool.lock);
+    c = cache_register();
+    cache_lock(c);
+    vm_set(&c->kinds[kind], vm_get(&c->kinds[kind]) - n);
+    while (n > 0) {
+        n--;
+        page_free_assert(p[n]);
+        vm_set(&p[n]->kind, VM_PAGE_FREE);
+        pool_push((uint32_t)(p[n] - vm_page_array));
+    }
+    cache_unlock(c);
+    vm_spin_unlock(&pool.lock);
+}
+
+void
 vm_page_free(struct vm_page *p)
 {
     struct page_cache *c;

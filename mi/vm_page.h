@@ -176,6 +176,8 @@ enum vm_alloc {
  */
 struct vm_page *vm_page_alloc(enum vm_page_kind kind, enum vm_alloc who);
 void vm_page_free(struct vm_page *p);
+/* Free n frames of one kind, the last of them to be used first again. */
+void vm_page_free_many(struct vm_page *const p[], unsigned n);
 
 /* Bulk data.  Zeroing is what makes a recycled frame safe to hand out. */
 void vm_page_zero(struct vm_page *p);

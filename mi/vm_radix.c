@@ -351,11 +351,51 @@ shrink(struct vm_radix *r)
     }
 }
 
+/* A leaf has lost slots: nodes that are empty now go; not the root. */
+static void
+prune(struct vm_radix *r, struct vm_radix_node *path[], uint64_t key)
+{
+    unsigned level = 0;
+
+    while (path[level]->used == 0 && level + 1 < r->height) {
+        vm_zone_free(&radix_zone, path[level]);
+        level++;
+        slot_clear(path[level], way_of(key, RADIX_BITS * level));
+    }
+}
+
+/* The least tree for the keys that are left. */
+static void
+settle(struct vm_radix *r)
+{
+    if (r->count == 0) {
+        vm_zone_free(&radix_zone, r->root);
+        *r = (struct vm_radix){ 0 };
+    } else if (r->count == 1) {
+        collapse(r);
+    } else {
+        shrink(r);
+    }
+}
+
+/* Nodes from the leaf of key, which is there, to the root. */
+static void
+path_find(const struct vm_radix *r, uint64_t key,
+    struct vm_radix_node *path[])
+{
+    struct vm_radix_node *node = r->root;
+
+    for (unsigned level = r->height - 1; level != 0; level--) {
+        path[level] = node;
+        node = child_of(node, way_of(key, RADIX_BITS * level));
+    }
+    path[0] = node;
+}
+
 vm_slot_t
 vm_radix_remove(struct vm_radix *r, uint64_t key)
 {
-    struct vm_radix_node *path[RADIX_HEIGHT], *node = r->root;
-    unsigned level;
+    struct vm_radix_node *path[RADIX_HEIGHT];
     vm_slot_t old = vm_radix_lookup(r, key);
 
     if (old == VM_SLOT_EMPTY) {
@@ -365,26 +405,61 @@ vm_radix_remove(struct vm_radix *r, uint64_t key)
         *r = (struct vm_radix){ 0 };
         return old;
     }
-    for (level = r->height - 1; level != 0; level--) {
-        path[level] = node;
-        node = child_of(node, way_of(key, RADIX_BITS * level));
-    }
-    slot_clear(node, way_of(key, 0));
-    while (node->used == 0) {
-        /* Not the root: at least one more key is below that. */
-        vm_zone_free(&radix_zone, node);
-        level++;
-        KASSERT(level < r->height);
-        node = path[level];
-        slot_clear(node, way_of(key, RADIX_BITS * level));
-    }
+    path_find(r, key, path);
+    slot_clear(path[0], way_of(key, 0));
     r->count--;
-    if (r->count == 1) {
-        collapse(r);
-    } else {
-        shrink(r);
-    }
+    prune(r, path, key);
+    settle(r);
     return old;
+}
+
+/* The slots of one leaf, up to n, from key to last. */
+static unsigned
+take_leaf(struct vm_radix_node *leaf, uint64_t key, uint64_t last,
+    unsigned n, vm_slot_t slots[])
+{
+    uint32_t want = leaf->used & ~((UINT32_C(1) << way_of(key, 0)) - 1);
+    unsigned got = 0;
+
+    if ((key | RADIX_MASK) > last) {
+        want &= ~ways_above(way_of(last, 0));
+    }
+    for (; want != 0 && got < n; want &= want - 1) {
+        unsigned way = (unsigned)__builtin_ctz(want);
+
+        slots[got++] = leaf->slot[way];
+        slot_clear(leaf, way);
+    }
+    return got;
+}
+
+unsigned
+vm_radix_take(struct vm_radix *r, uint64_t key, uint64_t last, unsigned n,
+    vm_slot_t slots[])
+{
+    struct vm_radix_node *path[RADIX_HEIGHT];
+    unsigned got = 0;
+    vm_slot_t slot;
+
+    while (got < n && r->count != 0 && vm_radix_next(r, &key, &slot) &&
+        key <= last) {
+        unsigned more;
+
+        if (r->height == 0) {
+            *r = (struct vm_radix){ 0 };
+            slots[got++] = slot;
+            break;
+        }
+        path_find(r, key, path);
+        more = take_leaf(path[0], key, last, n - got, slots + got);
+        got += more;
+        r->count -= more;
+        prune(r, path, key);
+    }
+    if (got != 0 && r->height != 0) {
+        settle(r);
+    }
+    return got;
 }
 
 /*

@@ -63,6 +63,9 @@ vm_slot_t vm_radix_replace(struct vm_radix *r, uint64_t key,
     vm_slot_t slot);
 /* Returns the old slot, EMPTY if there was none; frees empty nodes. */
 vm_slot_t vm_radix_remove(struct vm_radix *r, uint64_t key);
+/* Take out up to n slots of keys from key to last, lowest first. */
+unsigned vm_radix_take(struct vm_radix *r, uint64_t key, uint64_t last,
+    unsigned n, vm_slot_t slots[]);
 /* Smallest key >= *key in use: true, and *key and *slot are set. */
 bool vm_radix_next(const struct vm_radix *r, uint64_t *key,
     vm_slot_t *slot);

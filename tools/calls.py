@@ -17,6 +17,7 @@ from machine import ARCHES
 from packages import ROOT
 
 DOCUMENT = "docs/unix.md"
+INCLUDED = re.compile(r'^#include "(\w+\.h)"$', re.M)
 CALL = re.compile(r"\bCALL\((?:(\d+),\s*)?(\w+)\)")
 DEFINED = re.compile(r"^sys_(\w+)\(", re.M)
 MACH = re.compile(r"\bMACH_(VM_\w+)\b")
@@ -37,10 +38,16 @@ def sources():
     return found
 
 
-def numbers(arch):
+def numbers(arch, path="unix_calls.h"):
     """name -> number, of all calls of that machine's Linux."""
-    return {name: int(number) for number, name in
-            CALL.findall(read(f"boot/{arch}/unix_calls.h"))}
+    where = f"boot/{arch}/{path}"
+    if not os.path.exists(os.path.join(ROOT, where)):
+        where = f"boot/common/{path}"
+    text = read(where)
+    calls = {name: int(number) for number, name in CALL.findall(text)}
+    for included in INCLUDED.findall(text):
+        calls.update(numbers(arch, included))
+    return calls
 
 
 def mach_calls():

@@ -17,7 +17,7 @@ from initrd import Archive
 from packages import ROOT
 
 PROGRAM = "forktree"
-SECONDS = 90
+SECONDS = 60
 
 
 def gdb_arguments():
@@ -50,7 +50,7 @@ def main(argv):
         archive.write(initrd)
         setup = debug.StoppedSetup(
             args.arch, machine.kernel_path(args.arch, "debug"), initrd,
-            archive.first, machine.size("256M"), icount=True,
+            archive.first, machine.size("256M"),
             socket=os.path.join(directory, "gdb"))
         try:
             # KTAP comes from gdb alone: the machine's words go to the log.

@@ -9,7 +9,7 @@
 #ifndef UNIX_MD_H
 #define UNIX_MD_H
 
-#include <stdint.h>
+#include "unix_generic.h"
 
 #define UNIX_MACHINE            "riscv64"    /* uname(2) */
 
@@ -22,37 +22,10 @@
 /* e_machine of this machine's ELF files. */
 #define UNIX_ELF_MACHINE        243
 
-/* clone(2): which of its arguments is tls and which child_tid. */
-#define UNIX_CLONE_TLS          3
-#define UNIX_CLONE_CHILD_TID    4
-
 /* open(2): the flags whose values differ among machines. */
 #define UNIX_O_DIRECTORY        0200000
 #define UNIX_O_NOFOLLOW         0400000
 #define UNIX_O_DIRECT           0040000
 #define UNIX_O_LARGEFILE        0100000
-
-struct unix_stat {
-    uint64_t st_dev;
-    uint64_t st_ino;
-    uint32_t st_mode;
-    uint32_t st_nlink;
-    uint32_t st_uid;
-    uint32_t st_gid;
-    uint64_t st_rdev;
-    uint64_t st_pad1;
-    int64_t st_size;
-    int32_t st_blksize;
-    int32_t st_pad2;
-    int64_t st_blocks;
-    int64_t st_atime;
-    uint64_t st_atime_nsec;
-    int64_t st_mtime;
-    uint64_t st_mtime_nsec;
-    int64_t st_ctime;
-    uint64_t st_ctime_nsec;
-    uint32_t st_unused[2];
-};
-_Static_assert(sizeof(struct unix_stat) == 128, "struct stat");
 
 #endif

@@ -349,6 +349,15 @@ pmap_page_protect(struct vm_page *page, vm_prot_t prot,
     pt_event_any(EV_PAGE_PROTECT, 1);
 }
 
+void
+pmap_page_forget(struct vm_page *page, const struct pmap *pm, vaddr_t start,
+    vaddr_t end)
+{
+    if (!pv_forget(page, pm, start, end)) {
+        pmap_page_protect(page, VM_PROT_NONE, NULL);
+    }
+}
+
 bool
 pmap_page_age(struct vm_page *page)
 {

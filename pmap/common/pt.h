@@ -291,6 +291,12 @@ void pv_init(void);
 void pv_protect(struct vm_page *page, vm_prot_t keep, struct tlb_batch *b,
     bool drop);
 bool pv_age(struct vm_page *page);
+/*
+ * Drop the page's hints if they all name an address of pm in [start, end),
+ * where nothing leads to the page any more, or pmaps that are no more.
+ */
+bool pv_forget(struct vm_page *page, const struct pmap *pm, vaddr_t start,
+    vaddr_t end);
 
 static inline bool
 pv_insert_inline(struct vm_page *page, struct pmap *pm, vaddr_t va)

@@ -9,8 +9,10 @@
  * discard and destroy leave it behind, so that forgetting a whole pmap
  * costs nothing here.  Whoever uses a hint verifies it in the live tables.
  *
- * A hint is dropped in two places only:
+ * A hint is dropped in three places only:
  *   - pmap_page_protect(NONE), after its flush;
+ *   - before its page is freed, where the caller has removed the range that
+ *     it names, or its pmap is no more (pv_forget());
  *   - insertion that would need another chunk: a hint whose translation is
  *     not in the store, and whose pmap has no revocation pending after
  *     that was seen, is in no TLB either, and its slot is used again.
@@ -235,6 +237,36 @@ pv_age(struct vm_page *page)
     vm_bit_unlock(&page->lockword, VM_PG_PV_LOCK, VM_RANK_PV);
     epoch_exit(cpu);
     return used;
+}
+
+/* Emptied for good, and no flush of that is under way? */
+static bool
+pv_is_over(struct pmap *pm)
+{
+    return atomic_load_explicit(&pm->state, memory_order_acquire) !=
+        PMAP_LIVE &&
+        atomic_load_explicit(&pm->pending, memory_order_seq_cst) == 0;
+}
+
+bool
+pv_forget(struct vm_page *page, const struct pmap *pm, vaddr_t start,
+    vaddr_t end)
+{
+    struct pmap *hint = page->pv.pm;
+
+    if (page->pv.more != NULL) {
+        return false;
+    }
+    if (hint != NULL && (hint != pm ||
+            page->pv.va - start >= end - start) && !pv_is_over(hint)) {
+        return false;
+    }
+    /*
+     * Without the pv bit: whoever uses hints of a page holds the lock of
+     * its object, as we do.
+     */
+    page->pv.pm = NULL;
+    return true;
 }
 
 bool

@@ -235,7 +235,8 @@ def panic():
         r"^cpu 0, thread \S+, process \d+ \(forktree\)$",
         r"^registers of the program:$", r"^ +\w+ [0-9a-f]{16} ",
         r"^backtrace:$", r"^ [0-9a-f]{16} pmap_enter\+0x[0-9a-f]+$",
-        r"^ [0-9a-f]{16} (kern_trap|trap_kernel)\+0x", rf"^map: {entries} entries$",
+        r"^ [0-9a-f]{16} (kern_trap|trap_kernel)\+0x",
+        rf"^map: {entries} entries$",
         r"^ [0-9a-f]{16}-[0-9a-f]{16} rw- max rwx private$", r"^status 1$")
     if text.count("\n 0") + text.count("\n f") < entries:
         problems.append("entries of the map are missing")

@@ -34,6 +34,7 @@ struct fuzz {
 };
 
 static struct fuzz fuzz;
+static volatile long *fuzz_last;        /* the last call, and its number */
 static char *fuzz_slot[SLOTS];  /* of the child: where it maps things */
 static int fuzz_pid;
 
@@ -226,6 +227,10 @@ fuzz_call(void)
     for (unsigned k = 0; fuzz_calls[i].args[k] != 0; k++) {
         a[k] = fuzz_argument(fuzz_calls[i].args[k]);
     }
+    fuzz_last[0] = fuzz_calls[i].number;
+    for (unsigned k = 0; k < 6; k++) {
+        fuzz_last[k + 1] = a[k];
+    }
     syscall(fuzz_calls[i].number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
@@ -345,9 +350,16 @@ fuzz_batch(void)
             fuzz_child();
         }
         for (n = 0; waitpid(pid, &status, WNOHANG) == 0; n++) {
-            UCHECK(n < 12000);
+            /* It may have blocked all signals and wait for ever. */
+            if (n == 2000) {
+                printf("# seed %llu, batch %u, call %ld (%lx, %lx, %lx, "
+                    "%lx, %lx, %lx)\n", (unsigned long long)fuzz.seed,
+                    fuzz.batch, fuzz_last[0], fuzz_last[1], fuzz_last[2],
+                    fuzz_last[3], fuzz_last[4], fuzz_last[5], fuzz_last[6]);
+                UCHECK(!"the child ends");
+            }
             nanosleep(&nap, NULL);
-            if (n == 6000) {
+            if (n == 100) {
                 kill(pid, SIGKILL);
             }
         }
@@ -397,6 +409,7 @@ UTEST(fuzz)
     }
     UCHECK(mkdir("/fuzz", 0700) == 0 || errno == EEXIST);
     own = (uint64_t *)map_pages(OWN_PAGES, RW, PRIVATE);
+    fuzz_last = (volatile long *)map_pages(1, RW, SHARED);
     theirs = (uint64_t *)map_pages(OWN_PAGES, RW, SHARED);
     for (size_t i = 0; i < size / 8; i++) {
         own[i] = fuzz_pattern(i);
