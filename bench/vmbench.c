@@ -65,6 +65,26 @@ cat1(const char *path)
     printf("# %s: %s\n", path, b);
 }
 
+/* By the first instructions of main(), so libc's start is in it. */
+static int
+boot(void)
+{
+    static const char *const keys[] = { "MemTotal:", "MemFree:", "AnonPages:",
+        "Slab:", "KernelStack:", "PageTables:" };
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    value("ns", ts.tv_sec * 1e9 + ts.tv_nsec, "boot_to_user");
+    for (unsigned i = 0; i < sizeof keys / sizeof *keys; i++) {
+        int length = (int)strlen(keys[i]) - 1;
+
+        value("KiB", field_kib("/proc/meminfo", keys[i]), "boot_%.*s", length,
+            keys[i]);
+    }
+    fflush(stdout);
+    return 0;
+}
+
 static int
 bench(int argc, char **argv)
 {
@@ -113,26 +133,6 @@ bench(int argc, char **argv)
         flush();
         pin(0);
     }
-    return 0;
-}
-
-/* By the first instructions of main(), so libc's start is in it. */
-static int
-boot(void)
-{
-    static const char *const keys[] = { "MemTotal:", "MemFree:", "AnonPages:",
-        "Slab:", "KernelStack:", "PageTables:" };
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    value("ns", ts.tv_sec * 1e9 + ts.tv_nsec, "boot_to_user");
-    for (unsigned i = 0; i < sizeof keys / sizeof *keys; i++) {
-        int length = (int)strlen(keys[i]) - 1;
-
-        value("KiB", field_kib("/proc/meminfo", keys[i]), "boot_%.*s", length,
-            keys[i]);
-    }
-    fflush(stdout);
     return 0;
 }
 

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 #
 # Programs for user mode: static Linux ELF files, made by the ordinary cross
-# compilers and their libc, in build/user/<arch>/.  Each .c file of user/,
-# bench/vmbench.c, and each u_*.c of tests/user is one; the other .c files
-# of tests/user are linked into all tests there.
+# compilers and their libc, in build/user/<arch>/.  Each .c file of user/ and
+# each u_*.c of tests/user is one; the other .c files of tests/user are linked
+# into all tests there.  bench/vmbench.c and vmbench_*.c are one program.
 #
 # A test runs on the debug kernel of every architecture and prints KTAP on
 # its standard output; lines near its top may say how (as in programs.cmake):
@@ -29,8 +29,8 @@ set(PAL_USER_FLAGS -D_GNU_SOURCE= -O2 -g -static -Wall -Wextra -Werror
 set(_user_keys name timeout args long-args long-timeout arches flavours mem
     file options programs)
 
-file(GLOB PAL_USER CONFIGURE_DEPENDS ${_root}/user/*.c
-    ${_root}/bench/vmbench.c)
+file(GLOB PAL_USER CONFIGURE_DEPENDS ${_root}/user/*.c)
+file(GLOB PAL_VMBENCH CONFIGURE_DEPENDS ${_root}/bench/vmbench_*.c)
 file(GLOB PAL_USER_TESTS CONFIGURE_DEPENDS ${_root}/tests/user/u_*.c)
 file(GLOB PAL_USER_HELPERS CONFIGURE_DEPENDS ${_root}/tests/user/*.c)
 list(FILTER PAL_USER_HELPERS EXCLUDE REGEX "/u_[^/]*$")
@@ -58,7 +58,7 @@ function(pal_user list arch source helpers)
         # One command compiles several sources: no dependency file can
         # tell of them all.
         file(GLOB headers CONFIGURE_DEPENDS ${_root}/tests/user/*.h
-            ${_root}/user/include/*.h ${_root}/user/include/*/*.h)
+            ${_root}/bench/*.h ${_root}/user/include/*.h ${_root}/user/include/*/*.h)
         set(tell)
         set(depfile)
     else()
@@ -135,6 +135,8 @@ foreach(arch IN LISTS PAL_ARCHES)
     foreach(source IN LISTS PAL_USER)
         pal_user(PAL_USER_${arch} ${arch} ${source} "")
     endforeach()
+    pal_user(PAL_USER_${arch} ${arch} ${_root}/bench/vmbench.c
+        "${PAL_VMBENCH}")
     foreach(source IN LISTS PAL_USER_TESTS)
         pal_user(PAL_USER_TESTS_${arch} ${arch} ${source}
             "${PAL_USER_HELPERS}")

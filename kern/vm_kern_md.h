@@ -24,6 +24,13 @@ kern_cpu(void)
     return *(volatile uint32_t *)&kern_head()->cpu;
 }
 
+/* Not atomic_signal_fence(), for which Clang 14 may emit a real fence. */
+static inline void
+kern_compiler_fence(void)
+{
+    __asm__ volatile("" : : : "memory");
+}
+
 /*
  * The compiler must not move guarded accesses over these; no other CPU
  * looks at the words.
@@ -34,7 +41,7 @@ kern_preempt_disable(void)
     struct thread_head *h = kern_head();
 
     *(volatile uint32_t *)&h->preempt = h->preempt + 1;
-    atomic_signal_fence(memory_order_seq_cst);
+    kern_compiler_fence();
 }
 
 static inline void
@@ -42,7 +49,7 @@ kern_preempt_enable(void)
 {
     struct thread_head *h = kern_head();
 
-    atomic_signal_fence(memory_order_seq_cst);
+    kern_compiler_fence();
     *(volatile uint32_t *)&h->preempt = h->preempt - 1;
     if (__builtin_expect(*(volatile uint64_t *)(void *)&h->preempt == 0,
             0)) {

@@ -88,8 +88,9 @@ int pmap_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
  * => pages:   n pages for va, va + page ...; NULL entries are skipped
  * => prots:   rights for each, as for pmap_enter
  * => Locks:   as pmap_enter, for every page
- * Takes no memory, replaces and upgrades nothing, enters what fits in
- * tables that exist; stops at a changed seq.  Never fails.
+ * Takes no memory but for the reverse map, replaces and upgrades nothing,
+ * enters what fits in tables that exist; stops at a changed seq.  Never
+ * fails.
  */
 void pmap_prefill(struct pmap *pm, vaddr_t va, unsigned n,
     struct vm_page *const pages[], const vm_prot_t prots[], vm_seq_t seq);

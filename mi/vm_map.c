@@ -385,7 +385,9 @@ vm_map_clip_range(struct vm_map *map, vaddr_t start, vaddr_t end)
             return VM_E_NOMEM;
         }
     }
-    vm_map_clip_spare(map, start, end, spare);
+    if (spare[0] != NULL || spare[1] != NULL) {
+        vm_map_clip_spare(map, start, end, spare);
+    }
     return VM_OK;
 }
 

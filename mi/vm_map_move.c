@@ -282,14 +282,17 @@ vm_map_resident(struct vm_map *map, vaddr_t start, vsize_t size,
 
         a = a > start ? a : start;
         b = b < end ? b : end;
-        for (; a < b && (o != NULL || vec != NULL); a += VM_PAGE_SIZE) {
+        if (vec == NULL) {
+            n += o == NULL ? 0 : vm_object_resident(o,
+                vm_map_entry_pgno(e, a), (b - a) >> vm_page_shift);
+            continue;
+        }
+        for (; a < b; a += VM_PAGE_SIZE) {
             bool in = o != NULL &&
                 vm_object_resident(o, vm_map_entry_pgno(e, a), 1) != 0;
 
             n += in;
-            if (vec != NULL) {
-                vec[(a - start) >> vm_page_shift] = in;
-            }
+            vec[(a - start) >> vm_page_shift] = in;
         }
     }
     vm_map_unlock(map);

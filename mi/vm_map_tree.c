@@ -107,37 +107,49 @@ tree_rotate_right(struct vm_map *map, struct vm_map_entry *x)
     return y;
 }
 
-/* Bring e in order; returns what stands in its place now. */
+/* One side of e is too high; returns what stands in its place now. */
 static struct vm_map_entry *
-tree_balance(struct vm_map *map, struct vm_map_entry *e)
+tree_rotate(struct vm_map *map, struct vm_map_entry *e, bool left)
 {
     struct vm_map_entry *l = vm_get(&e->left), *r = vm_get(&e->right);
 
-    if (tree_height(l) > tree_height(r) + 1) {
+    if (left) {
         if (tree_height(vm_get(&l->left)) < tree_height(vm_get(&l->right))) {
             tree_rotate_left(map, l);
         }
         return tree_rotate_right(map, e);
     }
-    if (tree_height(r) > tree_height(l) + 1) {
-        if (tree_height(vm_get(&r->right)) < tree_height(vm_get(&r->left))) {
-            tree_rotate_right(map, r);
-        }
-        return tree_rotate_left(map, e);
+    if (tree_height(vm_get(&r->right)) < tree_height(vm_get(&r->left))) {
+        tree_rotate_right(map, r);
     }
-    tree_update(map, e);
-    return e;
+    return tree_rotate_left(map, e);
 }
 
 /*
- * From e to the root.  All the way: a hole that changed belongs to an entry
- * that may be far above the last one whose height did.
+ * e's hole or sides have changed: from e up to where nothing does.  What
+ * stands in e's place afterwards is as high and has as large a gap as e had,
+ * then all above it is right, too.  Where two holes have changed, far from
+ * each other, this is done for both: a value made of one that is not right
+ * yet is made again when that one changes.
  */
 static void
 tree_retrace(struct vm_map *map, struct vm_map_entry *e)
 {
     while (e != NULL) {
-        e = tree_balance(map, e)->parent;
+        struct vm_map_entry *l = vm_get(&e->left), *r = vm_get(&e->right);
+        unsigned hl = tree_height(l), hr = tree_height(r);
+        unsigned height = e->height;
+        vaddr_t gap = e->gap;
+
+        if (hl > hr + 1 || hr > hl + 1) {
+            e = tree_rotate(map, e, hl > hr);
+        } else {
+            tree_update(map, e);
+        }
+        if (e->height == height && e->gap == gap) {
+            return;
+        }
+        e = e->parent;
     }
 }
 
@@ -169,8 +181,12 @@ vm_map_tree_insert(struct vm_map *map, struct vm_map_entry *e)
     } else {
         link_set(&parent->right, e);
     }
-    /* A leaf's successor, whose hole shrank, is above it. */
-    tree_retrace(map, e);
+    tree_update(map, e);
+    tree_retrace(map, parent);
+    /* The successor's hole shrank, too. */
+    if (e->next != parent) {
+        tree_retrace(map, e->next);
+    }
     map->entries++;
     map->size += vm_get(&e->end) - start;
 }
@@ -223,7 +239,10 @@ vm_map_tree_build(struct vm_map *map)
     link_set(&map->root, tree_build(map, &next, map->entries));
 }
 
-/* e has two children: its successor takes its place. */
+/*
+ * e has two children: its successor takes its place, and until it is looked
+ * at, e's values.  Returns where the tree has changed below.
+ */
 static struct vm_map_entry *
 tree_remove_inner(struct vm_map *map, struct vm_map_entry *e)
 {
@@ -239,6 +258,8 @@ tree_remove_inner(struct vm_map *map, struct vm_map_entry *e)
     }
     link_set(&s->left, l);
     l->parent = s;
+    s->height = e->height;
+    s->gap = e->gap;
     tree_replace(map, e->parent, e, s);
     return from;
 }
@@ -253,14 +274,16 @@ vm_map_tree_remove(struct vm_map *map, struct vm_map_entry *e)
     if (l != NULL && r != NULL) {
         from = tree_remove_inner(map, e);
     } else {
-        from = l != NULL ? l : r;
-        tree_replace(map, e->parent, e, from);
-        /* An only right child is the successor, whose hole grew. */
-        from = from != NULL ? from : e->parent;
+        from = e->parent;
+        tree_replace(map, from, e, l != NULL ? l : r);
     }
     *(e->prev == NULL ? &map->first : &e->prev->next) = e->next;
     *(e->next == NULL ? &map->last : &e->next->prev) = e->prev;
     tree_retrace(map, from);
+    /* The successor's hole grew. */
+    if (e->next != from) {
+        tree_retrace(map, e->next);
+    }
 
     vm_set(&e->map, NULL);
     if (vm_get(&map->hint) == e) {
@@ -274,9 +297,7 @@ void
 vm_map_tree_moved(struct vm_map *map, struct vm_map_entry *e)
 {
     tree_retrace(map, e);
-    if (e->next != NULL) {
-        tree_retrace(map, e->next);
-    }
+    tree_retrace(map, e->next);
 }
 
 struct vm_map_entry *

@@ -674,24 +674,55 @@ vm_object_unwire(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages)
     vm_object_unlock(o);
 }
 
+/*
+ * The first page number from *pgno on, below end, for which something of the
+ * chain has a slot, and whether its topmost one is resident; o is locked.
+ */
+static bool
+resident_next(struct vm_object *o, vm_pgno_t *pgno, vm_pgno_t end,
+    bool *resident)
+{
+    struct vm_object *top = o, *back;
+    vm_pgno_t below = 0, best = end;
+
+    for (;;) {
+        vm_pgno_t key = *pgno + below;
+        vm_slot_t slot;
+
+        if (vm_radix_next(&o->pages, &key, &slot) && key - below < best) {
+            struct vm_page *p = vm_slot_page(slot);
+
+            best = key - below;
+            *resident = p != NULL && vm_page_is_valid(p);
+        }
+        back = o->shadow;
+        if (back == NULL) {
+            break;
+        }
+        below += o->shadow_pgno;
+        vm_object_lock(back);
+        if (o != top) {
+            vm_object_unlock(o);
+        }
+        o = back;
+    }
+    if (o != top) {
+        vm_object_unlock(o);
+    }
+    *pgno = best;
+    return best < end;
+}
+
 vm_pgno_t
 vm_object_resident(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages)
 {
-    vm_pgno_t n = 0;
+    vm_pgno_t end = pgno + npages, n = 0;
+    bool resident;
 
+    /* By the pages that there are: a window may be far larger. */
     vm_object_lock(o);
-    for (vm_pgno_t i = 0; i < npages; i++) {
-        vm_pgno_t k = pgno + i;
-        vm_slot_t slot;
-        struct vm_object *at = vm_object_chain_find(o, &k, &slot);
-        struct vm_page *p = vm_slot_page(slot);
-
-        if (p != NULL && vm_page_is_valid(p)) {
-            n++;
-        }
-        if (at != o) {
-            vm_object_unlock(at);
-        }
+    for (; resident_next(o, &pgno, end, &resident); pgno++) {
+        n += resident;
     }
     vm_object_unlock(o);
     return n;

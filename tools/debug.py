@@ -11,10 +11,12 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from dataclasses import dataclass
 
+import build
 import console
 import elf
 import machine
@@ -127,7 +129,11 @@ def command_debug(arguments):
         raise machine.Bad("gdb-multiarch is not installed; as root: "
                           "apt-get install gdb-multiarch")
     flavour = args.kernel or ("debug" if words else "test")
-    run.build_all([args.arch], flavour, args.no_install)
+    try:
+        run.build_all([args.arch], flavour, args.no_install)
+    except build.BuildFailed as failed:
+        print(f"pal: build failed: {failed}", file=sys.stderr)
+        return run.MACHINE_FAILED
     log_path = os.path.join(machine.BUILD, "logs", f"debug-{args.arch}.log")
     more = [word for path in args.scripts for word in ("-x", path)]
     sinks = {stream: run.writer(1) for stream in

@@ -27,7 +27,7 @@ class Need:
     why: str
     present: Callable[[], bool]
     # build: to build anything; host: to test on the host; an architecture:
-    # to boot its kernel and build programs for it.
+    # to boot its kernel and build programs for it; plots: only for those.
     group: str
 
 
@@ -114,6 +114,8 @@ NEEDS = [
          command("riscv64-linux-gnu-gcc"), "riscv64"),
     Need("libc6-dev-riscv64-cross", "the static C library for riscv64",
          static_libc_present("riscv64-linux-gnu-gcc"), "riscv64"),
+    Need("gnuplot-nox", "draws the plots of ./pal bench",
+         command("gnuplot"), "plots"),
 ]
 
 GROUPS = ("build", "host", "x86_64", "aarch64", "riscv64")

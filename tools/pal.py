@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 
+import bench
 import boot
 import build
 import count
@@ -27,6 +28,7 @@ usage: ./pal COMMAND [OPTIONS]
   run     run a static Linux program, or a shell, on one of the kernels
   debug   run a program on one of the kernels under gdb
   test    build everything, run all tests, print one summary
+  bench   what operations cost in guest instructions, beside Linux
   count   count instructions per operation of the bench programs
   setup   install what the build needs (Debian packages)
   help    this text; ./pal COMMAND --help has the options
@@ -172,6 +174,7 @@ def command_help(_arguments):
 COMMANDS = {"test": command_test, "count": command_count,
             "setup": command_setup, "boot": boot.command_boot,
             "run": run.command_run, "debug": debug.command_debug,
+            "bench": bench.command_bench,
             "help": command_help, "--help": command_help, "-h": command_help}
 
 
@@ -184,8 +187,8 @@ def main(argv):
     signal.signal(signal.SIGTERM, interrupt)
     try:
         if not argv:
-            raise Usage("which command? boot, run, debug, test, count, setup "
-                        "or help")
+            raise Usage("which command? boot, run, debug, test, bench, "
+                        "count, setup or help")
         if argv[0] not in COMMANDS:
             raise Usage(f"no command '{argv[0]}'; ./pal help lists them")
         return COMMANDS[argv[0]](argv[1:])

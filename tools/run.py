@@ -120,8 +120,8 @@ def find_shell(given, arch):
     return machine.user_path(arch, "monitor"), []
 
 
-def build_all(arches, flavour, no_install):
-    """Whatever is needed to boot these, and the user programs."""
+def build_all(arches, flavour, no_install, programs=True):
+    """Whatever is needed to boot these, and our user programs."""
     groups = ("build", *arches)
     if no_install:
         packages.check(groups)
@@ -133,11 +133,12 @@ def build_all(arches, flavour, no_install):
                for arch in arches):
         machine.check_disk(build.KERNEL_DISK)
         packages.say("building")
+    targets = [f"kernel-{arch}-{flavour}" for arch in arches]
+    if programs:
+        targets += [f"user-{arch}" for arch in arches]
     with build.build_lock():
         build.configure()
-        build.build([f"{part}-{arch}{suffix}" for arch in arches
-                     for part, suffix in (("kernel", f"-{flavour}"),
-                                          ("user", ""))], None)
+        build.build(targets, None)
 
 
 def fill(archive, program, arguments, args, terminal):
@@ -223,7 +224,11 @@ def program_and_arguments(words, args):
         elf.check(words[0], args.arch)
     elif words and "/" in words[0]:
         raise Usage(f"{words[0]}: no such file")
-    build_all([args.arch], args.kernel, args.no_install)
+    # A program from elsewhere needs none of ours.
+    build_all([args.arch], args.kernel, args.no_install,
+              not words or not os.path.exists(words[0]) or
+              os.path.realpath(words[0]).startswith(
+                  os.path.join(build.ROOT, "build") + os.sep))
     if not words:
         return find_shell(args.busybox, args.arch)
     program = find_program(words[0], args.arch)

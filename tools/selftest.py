@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import ktap
 import lint
 import pal
+import selftest_bench
 import selftest_guest
 from runner import Runner
 from usage import Usage
@@ -194,7 +195,8 @@ def main(argv):
     args = parser.parse_args(argv)
     tests = {name.removeprefix("test_").replace("_", "-"): function
              for name, function in {**globals(),
-                                    **vars(selftest_guest)}.items()
+                                    **vars(selftest_guest),
+                                    **vars(selftest_bench)}.items()
              if name.startswith("test_")}
     printer = ktap.Printer(list(tests), args.pattern)
     for name in printer.names:

@@ -41,6 +41,7 @@
 /* ---- 1. the pmap ---------------------------------------------------- */
 
 #define PT_STORE_WORDS  8
+#define PT_NOTE_WORDS   7
 
 enum pmap_state {
     PMAP_DEAD,              /* free header; translates nothing */
@@ -107,6 +108,7 @@ struct pt_cpu {
     struct pmap *_Atomic current;       /* loaded in the hardware */
     struct pmap *_Atomic next;          /* being loaded */
     _Atomic uint64_t event[EV_COUNT];   /* written by this CPU only */
+    uint64_t note[PT_NOTE_WORDS];       /* the store's own */
 } __attribute__((aligned(64)));
 
 extern struct pt_cpu pt_cpu[VM_MAX_CPUS];
@@ -283,9 +285,10 @@ asid_is_current(const struct pmap *pm, struct pt_cpu *cpu)
 /*
  * Reverse map.  insert: a hint for (pm, va), unless there is one.  Inside
  * an epoch section; the object's lock is held, so no other CPU enters this
- * page meanwhile.  cheap: false instead of taking memory.
+ * page meanwhile.  cheap: false where it would have to look far.
  */
 int pv_insert_slow(struct vm_page *page, struct pmap *pm, vaddr_t va);
+bool pv_insert_near(struct vm_page *page, struct pmap *pm, vaddr_t va);
 bool pv_has(struct vm_page *page, struct pmap *pm, vaddr_t va);
 void pv_init(void);
 void pv_protect(struct vm_page *page, vm_prot_t keep, struct tlb_batch *b,
@@ -312,25 +315,15 @@ pv_insert_inline(struct vm_page *page, struct pmap *pm, vaddr_t va)
 static inline int
 pv_insert(struct vm_page *page, struct pmap *pm, vaddr_t va)
 {
-    int error = VM_OK;
-
-    vm_bit_lock(&page->lockword, VM_PG_PV_LOCK, VM_RANK_PV);
-    if (!pv_insert_inline(page, pm, va)) {
-        error = pv_insert_slow(page, pm, va);
-    }
-    vm_bit_unlock(&page->lockword, VM_PG_PV_LOCK, VM_RANK_PV);
-    return error;
+    return __builtin_expect(pv_insert_inline(page, pm, va), 1) ? VM_OK :
+        pv_insert_slow(page, pm, va);
 }
 
 static inline bool
 pv_insert_cheap(struct vm_page *page, struct pmap *pm, vaddr_t va)
 {
-    bool there;
-
-    vm_bit_lock(&page->lockword, VM_PG_PV_LOCK, VM_RANK_PV);
-    there = pv_insert_inline(page, pm, va);
-    vm_bit_unlock(&page->lockword, VM_PG_PV_LOCK, VM_RANK_PV);
-    return there;
+    return __builtin_expect(pv_insert_inline(page, pm, va), 1) ||
+        pv_insert_near(page, pm, va);
 }
 
 /* Data of an object: has a reverse map. */

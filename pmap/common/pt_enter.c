@@ -24,9 +24,36 @@
  * whoever comes later finds nothing where nothing is.  The hint stays
  * behind, stale.  The thread faults again: that is all.
  *
- * Locks: leaf (LEAF), under it the page's pv bit (PV)
+ * NOTE.  Each CPU keeps a note of the leaf table that it reached last, with
+ * the epoch then.  Every unlinking raises the pmap's pending before, and
+ * moves the epoch on before it lowers pending again.  So if nothing of the
+ * pmap is pending, and after that the epoch is read and is still the note's,
+ * a walk from the root would lead to the same table now; and the table is
+ * not freed, because we are inside a section whose beginning (epoch_enter()'s
+ * fence) came before that reading.
+ *
+ * Locks: leaf (LEAF)
  */
 #include "pt_radix.h"
+
+/* The leaf table that a CPU reached last; all zero: none. */
+struct note {
+    struct pmap *pm;
+    uint64_t epoch;
+    vaddr_t start;              /* what the table covers */
+    vsize_t size;
+    pte_t *slot;                /* its first entry */
+    struct vm_page *table;
+    const struct pt_geo *g;
+};
+
+_Static_assert(sizeof(struct note) <= PT_NOTE_WORDS * 8, "fits");
+
+static inline struct note *
+note_of(struct pt_cpu *cpu)
+{
+    return (struct note *)(void *)cpu->note;
+}
 
 /* One enter, as its helpers see it. */
 struct enter {
@@ -188,48 +215,96 @@ enter_set(const struct enter *e, struct pt_cpu *cpu)
     }
 }
 
-/* Inside an epoch section; leaf != 0. */
-static inline int
-enter_leaf(struct pmap *pm, paddr_t leaf, const struct enter *e,
-    vm_seq_t seq, struct pt_cpu *cpu)
+/*
+ * The leaf lock inside an epoch section, where preemption is disabled
+ * already.  It is the only bit of a table's lockword.
+ */
+static inline void
+leaf_lock(struct vm_page *table)
 {
-    struct vm_page *table = pt_leaf_page(leaf);
-    struct vm_page *page = pv_page(e->pa);
-    int error = VM_OK;
+    vm_point();
+    vm_held_acquire(VM_RANK_LEAF);
+    /* Acquire and release as in vm_bit_lock(). */
+    if (atomic_exchange_explicit(&table->lockword, VM_PG_LEAF_LOCK,
+            memory_order_acquire) != 0) {
+        vm_spin_wait(&table->lockword, VM_PG_LEAF_LOCK);
+    }
+}
 
-    vm_bit_lock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
-    if (!pmap_seq_same(pm, seq)) {
-        error = VM_E_RETRY;
-        pt_event(cpu, EV_RETRY, 1);
-    } else if (page != NULL) {
-        error = pv_insert(page, pm, e->va);
+static inline void
+leaf_unlock(struct vm_page *table)
+{
+    KASSERT(vm_get(&table->lockword) == VM_PG_LEAF_LOCK);
+    atomic_store_explicit(&table->lockword, 0, memory_order_release);
+    vm_held_release(VM_RANK_LEAF);
+    vm_point();
+}
+
+/* Does the note say where va's leaf table is?  See above for the order. */
+static inline bool
+note_hit(struct note *n, struct pmap *pm, vaddr_t va)
+{
+    return !pmap_revoking(pm) && n->pm == pm && va - n->start < n->size &&
+        n->epoch == atomic_load_explicit(&epoch_now, memory_order_acquire);
+}
+
+/* Walk, and note where it led; false: there is no leaf table. */
+static inline bool
+note_walk(struct note *n, struct pmap *pm, vaddr_t va)
+{
+    /* Before the walk: what is unlinked later makes it void. */
+    uint64_t now = atomic_load_explicit(&epoch_now, memory_order_acquire);
+    uint64_t root = pt_root(pm);
+    paddr_t leaf = pt_leaf(root, va);
+    const struct pt_geo *g = pt_root_geo(root);
+
+    if (leaf == 0) {
+        return false;
     }
-    if (error == VM_OK) {
-        pt_mark(e->g, table, e->slot, e->g->per_page);
-        enter_set(e, cpu);
-        pt_event(cpu, EV_ENTER, 1);
-    }
-    vm_bit_unlock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
-    return error;
+    n->pm = pm;
+    n->epoch = now;
+    n->size = g->hw_page << pt_f(g)->bits[0];
+    n->start = va & ~(n->size - 1);
+    n->slot = kern_frame_ptr(leaf);
+    n->table = pt_leaf_page(leaf);
+    n->g = g;
+    return true;
 }
 
 /*
- * No leaf table yet.  Memory may wait in limbo; outside the section, which
- * is left and entered again, it can be had.
+ * The note, after a walk, if need be after growing the leaf table.  Memory
+ * may wait in limbo; outside the section, which is left and entered again,
+ * it can be had.
  */
-static __attribute__((noinline)) paddr_t
-enter_grow(struct pmap *pm, vaddr_t va)
+static __attribute__((noinline)) int
+note_make(struct pmap *pm, vaddr_t va)
 {
-    paddr_t leaf = pt_grow(pm, va);
-    uint64_t freed;
+    struct note *n = note_of(&pt_cpu[kern_cpu()]);
 
-    if (leaf == 0) {
+    if (note_walk(n, pm, va)) {
+        return VM_OK;
+    }
+    if (pt_grow(pm, va) == 0) {
+        uint64_t freed;
+
         epoch_exit(&pt_cpu[kern_cpu()]);
         freed = limbo_reap(false);
-        (void)epoch_enter();
-        leaf = freed == 0 ? 0 : pt_grow(pm, va);
+        n = note_of(epoch_enter());
+        if (freed == 0 || pt_grow(pm, va) == 0) {
+            return VM_E_NOMEM;
+        }
     }
-    return leaf;
+    /* Gone again already?  Then the thread faults again. */
+    return note_walk(n, pm, va) ? VM_OK : VM_E_RETRY;
+}
+
+/* The page at pa, of an object or not: its hint first.  Leaf lock held. */
+static inline int
+enter_hint(const struct enter *e)
+{
+    struct vm_page *page = pv_page(e->pa);
+
+    return page != NULL ? pv_insert(page, e->pm, e->va) : VM_OK;
 }
 
 int
@@ -237,79 +312,117 @@ pt_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
     unsigned flags, vm_seq_t seq)
 {
     struct pt_cpu *cpu = epoch_enter();
-    uint64_t root = pt_root(pm);
-    paddr_t leaf = pt_leaf(root, va);
-    int error = VM_E_NOMEM;
+    struct note *n = note_of(cpu);
+    struct vm_page *table;
+    struct enter e;
+    int error = VM_OK;
 
-    if (leaf == 0) {
-        leaf = enter_grow(pm, va);
+    if (__builtin_expect(!note_hit(n, pm, va), 0)) {
+        error = note_make(pm, va);
         cpu = &pt_cpu[kern_cpu()];
-        root = pt_root(pm);
+        n = note_of(cpu);
+        if (error != VM_OK) {
+            epoch_exit(cpu);
+            return error;
+        }
     }
-    if (leaf != 0) {
-        const struct pt_geo *g = pt_root_geo(root);
-        const struct enter e = {
-            .pm = pm, .g = g, .slot = pt_slot(g, leaf, 0, va),
-            .va = va, .pa = pa, .prot = prot,
-            .attr = enter_attr(g, prot, flags)
-        };
-
-        error = enter_leaf(pm, leaf, &e, seq, cpu);
+    e.pm = pm;
+    e.g = n->g;
+    e.slot = n->slot + pt_geo_index(e.g, 0, va);
+    e.va = va;
+    e.pa = pa;
+    e.prot = prot;
+    e.attr = enter_attr(e.g, prot, flags);
+    table = n->table;
+    leaf_lock(table);
+    if (__builtin_expect(!pmap_seq_same(pm, seq), 0)) {
+        error = VM_E_RETRY;
+        pt_event(cpu, EV_RETRY, 1);
+    } else {
+        error = enter_hint(&e);
     }
+    if (error == VM_OK) {
+        pt_mark(e.g, table, e.slot, e.g->per_page);
+        enter_set(&e, cpu);
+        pt_event(cpu, EV_ENTER, 1);
+    }
+    leaf_unlock(table);
     epoch_exit(cpu);
     return error;
 }
 
 /* ---- prefill ---------------------------------------------------------- */
 
-/* One page, leaf lock held; false: stop here. */
-static bool
-prefill_one(const struct enter *e, struct vm_page *page, unsigned *done)
+/* As pmap_revoking(), of an entry that pte_load() found empty just now. */
+static inline bool
+prefill_may(struct pmap *pm)
 {
-    for (unsigned i = 0; i < e->g->per_page; i++) {
-        if (pte_load(&e->slot[i]) != 0) {
-            return true;
-        }
-    }
-    if (pmap_revoking(e->pm)) {
-        return false;
-    }
-    if (pv_insert_cheap(page, e->pm, e->va)) {
-        for (unsigned i = 0; i < e->g->per_page; i++) {
-            __atomic_store_n(&e->slot[i], enter_pte(e, i),
-                __ATOMIC_RELEASE);
-        }
-        ++*done;
-    }
-    return true;
+    vm_point();
+    return (uint32_t)vm_get(&pm->pending) == 0;
 }
 
-static unsigned
-prefill_locked(struct enter *e, struct vm_page *table, unsigned n,
-    struct vm_page *const pages[], const vm_prot_t prots[])
+/* Leaf lock held: one page for every hardware page, the hot case. */
+static inline unsigned
+prefill_single(struct enter *e, unsigned n, struct vm_page *const pages[],
+    const vm_prot_t prots[])
 {
-    const pte_t *first = e->slot;
-    unsigned room = (unsigned)(e->g->mask[0] + 1u) -
-        pt_geo_index(e->g, 0, e->va);
     unsigned done = 0;
 
-    for (unsigned i = 0; i < n && room > 0 && e->va < e->pm->end; i++) {
-        if (pages[i] != NULL) {
-            e->pa = vm_page_pa(pages[i]);
-            e->attr = e->g->leaf[prots[i]];
-            if (!prefill_one(e, pages[i], &done)) {
-                break;
-            }
+    for (unsigned i = 0; i < n; i++, e->va += VM_PAGE_SIZE) {
+        struct vm_page *page = pages[i];
+
+        if (page == NULL || pte_load(&e->slot[i]) != 0 ||
+            !prefill_may(e->pm) ||
+            !pv_insert_cheap(page, e->pm, e->va)) {
+            continue;
         }
-        e->va += VM_PAGE_SIZE;
-        e->slot += e->g->per_page;
-        room -= e->g->per_page;
-    }
-    if (done != 0) {
-        pt_mark(e->g, table, first, (unsigned)(e->slot - first));
-        pmap_md_publish();
+        __atomic_store_n(&e->slot[i], e->g->leaf[prots[i]] |
+            pte_address(pt_f(e->g), vm_page_pa(page)), __ATOMIC_RELEASE);
+        done++;
     }
     return done;
+}
+
+/* The same for pages that are several of the hardware's. */
+static __attribute__((noinline)) unsigned
+prefill_multiple(struct enter *e, unsigned n, struct vm_page *const pages[],
+    const vm_prot_t prots[])
+{
+    unsigned done = 0;
+
+    for (unsigned i = 0; i < n; i++, e->va += VM_PAGE_SIZE,
+        e->slot += e->g->per_page) {
+        bool empty = pages[i] != NULL;
+
+        for (unsigned k = 0; empty && k < e->g->per_page; k++) {
+            empty = pte_load(&e->slot[k]) == 0;
+        }
+        if (!empty || !prefill_may(e->pm) ||
+            !pv_insert_cheap(pages[i], e->pm, e->va)) {
+            continue;
+        }
+        e->pa = vm_page_pa(pages[i]);
+        e->attr = e->g->leaf[prots[i]];
+        for (unsigned k = 0; k < e->g->per_page; k++) {
+            __atomic_store_n(&e->slot[k], enter_pte(e, k),
+                __ATOMIC_RELEASE);
+        }
+        done++;
+    }
+    return done;
+}
+
+/* At most so many pages, in the table and in the pmap. */
+static inline unsigned
+prefill_room(const struct note *at, const struct pmap *pm, vaddr_t va,
+    unsigned n)
+{
+    vaddr_t end = at->start + (at->size - 1);
+    uint64_t room;
+
+    end = end < pm->end - 1 ? end : pm->end - 1;
+    room = ((end - va) >> vm_page_shift) + 1;
+    return room < n ? (unsigned)room : n;
 }
 
 unsigned
@@ -317,21 +430,23 @@ pt_prefill(struct pmap *pm, vaddr_t va, unsigned n,
     struct vm_page *const pages[], const vm_prot_t prots[], vm_seq_t seq)
 {
     struct pt_cpu *cpu = epoch_enter();
-    uint64_t root = pt_root(pm);
+    struct note at = *note_of(cpu);
     struct enter e = { .pm = pm, .va = va };
-    paddr_t leaf = pt_leaf(root, va);
     unsigned done = 0;
 
-    if (leaf != 0) {
-        struct vm_page *table = pt_leaf_page(leaf);
-
-        e.g = pt_root_geo(root);
-        e.slot = pt_slot(e.g, leaf, 0, va);
-        vm_bit_lock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
+    if (note_hit(&at, pm, va)) {
+        e.g = at.g;
+        e.slot = at.slot + pt_geo_index(e.g, 0, va);
+        n = prefill_room(&at, pm, va, n);
+        leaf_lock(at.table);
         if (pmap_seq_same(pm, seq)) {
-            done = prefill_locked(&e, table, n, pages, prots);
+            pt_mark(e.g, at.table, e.slot, n * e.g->per_page);
+            done = e.g->per_page == 1 ?
+                prefill_single(&e, n, pages, prots) :
+                prefill_multiple(&e, n, pages, prots);
+            pmap_md_publish();
         }
-        vm_bit_unlock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
+        leaf_unlock(at.table);
         pt_event(cpu, EV_PREFILLED, done);
     }
     epoch_exit(cpu);

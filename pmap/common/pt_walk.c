@@ -76,17 +76,14 @@ edit_group(const struct edit *e, pte_t *slot, unsigned i, unsigned last,
     }
 }
 
-/* Entries of one leaf table for [start, last]. */
+/* Entries from index first to end, whose address is start; leaf lock held. */
 static void
-edit_leaf(const struct edit *e, paddr_t leaf, vaddr_t start, vaddr_t last)
+edit_groups_of(const struct edit *e, struct vm_page *table, paddr_t leaf,
+    unsigned first, unsigned end, vaddr_t start)
 {
-    struct vm_page *table = pt_leaf_page(leaf);
-    unsigned first = pt_geo_index(e->g, 0, start);
-    unsigned end = pt_geo_index(e->g, 0, last);
     unsigned n = 1u << e->g->group[0];
     uint64_t used, emptied = 0;
 
-    vm_bit_lock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
     used = pt_used(e->pm, table) & edit_groups(e, 0, first, end);
     for (; used != 0; used &= used - 1) {
         unsigned at = pt_group_first(e->g, 0, used);
@@ -100,6 +97,22 @@ edit_leaf(const struct edit *e, paddr_t leaf, vaddr_t start, vaddr_t last)
     if (e->keep == VM_PROT_NONE && !e->pm->kernel && emptied != 0) {
         vm_set(&pt_frame(table)->used,
             vm_get(&pt_frame(table)->used) & ~emptied);
+    }
+}
+
+/* Entries of one leaf table for [start, last]. */
+static void
+edit_leaf(const struct edit *e, paddr_t leaf, vaddr_t start, vaddr_t last)
+{
+    struct vm_page *table = pt_leaf_page(leaf);
+    unsigned first = pt_geo_index(e->g, 0, start);
+    unsigned end = pt_geo_index(e->g, 0, last);
+
+    vm_bit_lock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
+    if (first == end) {
+        edit_group(e, kern_frame_ptr(leaf), first, end, start);
+    } else {
+        edit_groups_of(e, table, leaf, first, end, start);
     }
     vm_bit_unlock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
 }
@@ -147,9 +160,9 @@ edit_upper(const struct edit *e, pte_t *slot, int level, vaddr_t va,
     }
 }
 
-/* [start, last] lies in one table of that level, which bounds the depth. */
+/* The same, where more than one entry is concerned. */
 static void
-edit_table(const struct edit *e, paddr_t table, int level, vaddr_t start,
+edit_entries(const struct edit *e, paddr_t table, int level, vaddr_t start,
     vaddr_t last)
 {
     unsigned shift = e->g->shift[level], n = 1u << e->g->group[level];
@@ -170,6 +183,21 @@ edit_table(const struct edit *e, paddr_t table, int level, vaddr_t start,
             edit_upper(e, &slot[i], level, base + ((vaddr_t)i << shift),
                 start, last);
         }
+    }
+}
+
+/* [start, last] lies in one table of that level, which bounds the depth. */
+static void
+edit_table(const struct edit *e, paddr_t table, int level, vaddr_t start,
+    vaddr_t last)
+{
+    vsize_t span = (vsize_t)1 << e->g->shift[level];
+
+    if (((start ^ last) & ~(span - 1)) == 0) {
+        edit_upper(e, pt_slot(e->g, table, level, start), level,
+            start & ~(span - 1), start, last);
+    } else {
+        edit_entries(e, table, level, start, last);
     }
 }
 

@@ -119,12 +119,30 @@ pv_reclaim(struct vm_page *page, struct pmap *pm, vaddr_t va)
     return false;
 }
 
+/* One more chunk for page, with one hint; NULL: no memory. */
+static struct pv_chunk *
+chunk_add(struct vm_page *page, struct pmap *pm, vaddr_t va)
+{
+    struct pv_chunk *chunk = vm_zone_alloc(&pv_zone);
+
+    if (chunk != NULL) {
+        for (unsigned i = 0; i < PV_SLOTS; i++) {
+            chunk->slot[i].pm = NULL;
+        }
+        chunk->slot[0].pm = pm;
+        chunk->slot[0].va = va;
+        chunk->next = page->pv.more;
+        page->pv.more = chunk;
+        pt_event_any(EV_PV_CHUNK, 1);
+    }
+    return chunk;
+}
+
 /* The inline hint is another's.  pv bit held, inside an epoch section. */
 int
 pv_insert_slow(struct vm_page *page, struct pmap *pm, vaddr_t va)
 {
     struct pv_iter it, empty = { .pm = NULL };
-    struct pv_chunk *chunk;
 
     for (bool more = pv_first(&it, page); more; more = pv_next(&it)) {
         if (*it.pm == pm && *it.va == va) {
@@ -142,19 +160,38 @@ pv_insert_slow(struct vm_page *page, struct pmap *pm, vaddr_t va)
     if (pv_reclaim(page, pm, va)) {
         return VM_OK;
     }
-    chunk = vm_zone_alloc(&pv_zone);
+    return chunk_add(page, pm, va) != NULL ? VM_OK : VM_E_NOMEM;
+}
+
+/*
+ * For a neighbour that is mapped on the chance: the inline hint is
+ * another's.  Looks into the first chunk only, so that a page of hundreds
+ * of pmaps costs no more than one of two; a hint that stands twice is one
+ * too many, which is allowed.
+ */
+bool
+pv_insert_near(struct vm_page *page, struct pmap *pm, vaddr_t va)
+{
+    struct pv_chunk *chunk = page->pv.more;
+    unsigned empty = PV_SLOTS;
+
     if (chunk == NULL) {
-        return VM_E_NOMEM;
+        return chunk_add(page, pm, va) != NULL;
     }
     for (unsigned i = 0; i < PV_SLOTS; i++) {
-        chunk->slot[i].pm = NULL;
+        if (chunk->slot[i].pm == pm && chunk->slot[i].va == va) {
+            return true;
+        }
+        if (chunk->slot[i].pm == NULL && empty == PV_SLOTS) {
+            empty = i;
+        }
     }
-    chunk->slot[0].pm = pm;
-    chunk->slot[0].va = va;
-    chunk->next = page->pv.more;
-    page->pv.more = chunk;
-    pt_event_any(EV_PV_CHUNK, 1);
-    return VM_OK;
+    if (empty == PV_SLOTS) {
+        return false;
+    }
+    chunk->slot[empty].pm = pm;
+    chunk->slot[empty].va = va;
+    return true;
 }
 
 /* Free chunks that hold no hint. */
@@ -194,7 +231,6 @@ pv_protect(struct vm_page *page, vm_prot_t keep, struct tlb_batch *b,
     struct pt_cpu *cpu = epoch_enter();
     struct pv_iter it;
 
-    vm_bit_lock(&page->lockword, VM_PG_PV_LOCK, VM_RANK_PV);
     for (bool more = pv_first(&it, page); more; more = pv_next(&it)) {
         enum pt_found found;
 
@@ -216,7 +252,6 @@ pv_protect(struct vm_page *page, vm_prot_t keep, struct tlb_batch *b,
         pmap_batch_commit((struct pmap_batch *)(void *)b);
         pv_trim(page);
     }
-    vm_bit_unlock(&page->lockword, VM_PG_PV_LOCK, VM_RANK_PV);
     epoch_exit(cpu);
 }
 
@@ -228,13 +263,11 @@ pv_age(struct vm_page *page)
     struct pv_iter it;
     bool used = false;
 
-    vm_bit_lock(&page->lockword, VM_PG_PV_LOCK, VM_RANK_PV);
     for (bool more = pv_first(&it, page); more; more = pv_next(&it)) {
         if (*it.pm != NULL && pt_age_one(*it.pm, *it.va, pa)) {
             used = true;
         }
     }
-    vm_bit_unlock(&page->lockword, VM_PG_PV_LOCK, VM_RANK_PV);
     epoch_exit(cpu);
     return used;
 }
@@ -275,11 +308,9 @@ pv_has(struct vm_page *page, struct pmap *pm, vaddr_t va)
     struct pv_iter it;
     bool found = false;
 
-    vm_bit_lock(&page->lockword, VM_PG_PV_LOCK, VM_RANK_PV);
     for (bool more = pv_first(&it, page); more && !found;
         more = pv_next(&it)) {
         found = *it.pm == pm && *it.va == va;
     }
-    vm_bit_unlock(&page->lockword, VM_PG_PV_LOCK, VM_RANK_PV);
     return found;
 }

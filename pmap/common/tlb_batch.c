@@ -126,6 +126,11 @@ batch_commit(struct tlb_batch *b)
         vm_point();
         batch_flush(b, i);
         vm_point();
+        if (b->pmap[i].tables) {
+            /* Notes of leaf tables are void before it is: pt_enter.c. */
+            (void)atomic_fetch_add_explicit(&epoch_now, 1,
+                memory_order_seq_cst);
+        }
         /* Release: who reads the lowered count finds the flush done. */
         (void)atomic_fetch_sub_explicit(&b->pmap[i].pm->pending,
             PMAP_REVOKING, memory_order_release);

@@ -234,7 +234,7 @@ fuzz_call(void)
     syscall(fuzz_calls[i].number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
 
-/* Touch memory, if it is there; a fork now and then. */
+/* Touch memory (call -1), if it is there; a fork now and then. */
 static void
 fuzz_touch(void)
 {
@@ -242,6 +242,8 @@ fuzz_touch(void)
     int status;
     pid_t pid;
 
+    fuzz_last[0] = -1;
+    fuzz_last[1] = (long)p;
     if (fuzz_below(2)) {
         (void)probe_read(p);
     } else {
@@ -363,6 +365,8 @@ fuzz_batch(void)
                 kill(pid, SIGKILL);
             }
         }
+        /* Its children may wait for ever likewise. */
+        kill(-pid, SIGKILL);
     }
     fuzz_clean("/fuzz");
 }

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""./pal bench: what operations cost, in guest instructions, beside Linux."""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+import bench_plots
+import bench_rows
+import build
+import console
+import elf
+import kvm
+import linux
+import machine
+import packages
+from bench_rows import Figures
+from guest import CannotStart, Guest
+from initrd import Archive, Bad
+from packages import say
+from run import build_all, check_fits, environment
+from usage import Parser, Usage
+
+FLAVOUR = "release"
+PROGRAM = "vmbench"
+MEMORY = 4 << 30
+LIMIT = 1800                # seconds; a run takes one to three minutes
+BOOT_MEMORY = 1 << 30
+CORE_MAP = 64               # bytes a frame, unless the kernel's ELF tells
+# What vmbench measures, in its order, and what this tool adds.
+VMBENCH = ("calib", "null", "zero", "soft", "cow", "fork", "map", "prot",
+           "chain", "ctx", "many", "upager", "ptmem", "retouch", "drain",
+           "lookup")
+OURS = ("sizes", "boot")
+QUICK = ("null", "zero", "soft", "cow", "map", "prot", "ctx", "sizes",
+         "boot")
+SEVERAL_CPUS = ("shoot", "mt")
+SIZES = {"size_frame": "struct vm_page",
+         "size_map_entry": "struct vm_map_entry",
+         "size_object": "struct vm_object",
+         "size_radix_node": "struct vm_radix_node"}
+BENCH_HELP = """\
+Boots the release kernel in a machine that counts its instructions (-icount,
+4 GiB, one CPU), runs vmbench there and prints a table: ours, Linux, the ratio,
+our aim, the floor.  The figures of Linux are those of bench/linux-6.12.csv,
+or measured now with --linux.  Groups: """ + " ".join(VMBENCH + OURS) + """.
+
+exit status: 0 if every row was measured (aims that are missed are only
+named); 1 if one was not, if the kernel failed, or with --check if something
+got worse; 2 for bad use.
+"""
+
+
+def parser():
+    p = Parser(prog="pal bench", epilog=BENCH_HELP,
+               formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--arch", choices=(*machine.ARCHES, "all"), default="all",
+                   help="default: all, one after the other")
+    p.add_argument("--csv", action="store_true",
+                   help="arch,name,median,unit on standard output, no table")
+    p.add_argument("--linux", action="store_true",
+                   help="measure Debian 13's Linux, too (fetched by apt-get "
+                   "into build/linux/, not installed)")
+    p.add_argument("--check", action="store_true",
+                   help="name what is more than 3 %% worse than in "
+                   "bench/baseline.csv")
+    p.add_argument("--plots", action="store_true",
+                   help="draw docs/plots/*.svg, with gnuplot")
+    p.add_argument("--quick", action="store_true",
+                   help="only the groups that take little time: "
+                   + " ".join(QUICK))
+    p.add_argument("--no-install", action="store_true",
+                   help="complain about missing packages, install none")
+    p.add_argument("groups", metavar="GROUP", nargs="*",
+                   help="default: all")
+    return p
+
+
+def choose_groups(args):
+    known = VMBENCH + OURS
+    several = [group for group in args.groups if group in SEVERAL_CPUS]
+    if several:
+        raise Usage(f"{' '.join(several)}: needs several CPUs, and the "
+                    "machine has one")
+    for group in args.groups:
+        if group not in known:
+            raise Usage(f"no group '{group}'; there are " + " ".join(known))
+    wanted = args.groups or (QUICK if args.quick else known)
+    return tuple(group for group in known if group in wanted)
+
+
+# ---- one run of our kernel ----------------------------------------------
+
+class Machine:
+    """Boots of one architecture's release kernel."""
+
+    def __init__(self, arch, directory):
+        self.arch = arch
+        self.directory = directory
+        self.program = machine.user_path(arch, PROGRAM)
+        self.logs = 0
+
+    def boot(self, arguments, memory, line):
+        """Runs vmbench; "" or why it failed.  Its lines go to line()."""
+        archive = Archive()
+        guest = f"/bin/{PROGRAM}"
+        archive.file(self.program, guest, 0o755)
+        archive.first_program([guest, *arguments], environment([], False))
+        check_fits(archive, memory)
+        initrd = os.path.join(self.directory, f"{self.arch}.cpio")
+        archive.write(initrd)
+        setup = machine.Setup(
+            self.arch, machine.kernel_path(self.arch, FLAVOUR), initrd,
+            archive.first, memory, icount=True)
+        lines = console.Lines(line)
+        log = log_path(self.arch, self.logs)
+        self.logs += 1
+        try:
+            ending = Guest(setup, log, {console.OUT: lines.feed},
+                           log_all=True).run(limit=LIMIT)
+        except CannotStart as error:
+            return str(error)
+        lines.end()
+        if ending.ok:
+            return ""
+        why = (ending.reason or "; ".join(ending.lost)
+               or f"vmbench ended with status {ending.status}")
+        return f"{why} ({os.path.relpath(log)})"
+
+
+def log_path(arch, number=0, what="bench"):
+    suffix = f"-{number}" if number else ""
+    return os.path.join(machine.BUILD, "logs", f"{what}-{arch}{suffix}.log")
+
+
+def progress(arch, kernel, figures):
+    def line(text):
+        figures.line(text)
+        if match := re.match(r"# group (\w+)$", text):
+            say(f"{arch}: {kernel}: {match[1]}")
+    return line
+
+
+def measure_groups(machine_of, figures, groups):
+    """A group that ends vmbench or the kernel does not take the others
+    along: they are measured after another boot."""
+    rest = list(groups)
+    while rest:
+        why = machine_of.boot(rest, MEMORY, progress(
+            machine_of.arch, "ours", figures))
+        if not why:
+            break
+        stopped = figures.at if figures.at in rest else None
+        figures.failures.append(f"{stopped or 'vmbench'}: {why}")
+        figures.at = ""
+        if stopped is None:
+            break
+        rest = rest[rest.index(stopped) + 1:]
+
+
+def struct_sizes(arch):
+    """What debug information says about the release kernel's structures;
+    nothing, if there is no gdb."""
+    sizes = {}
+    argv = ["gdb-multiarch", "-batch", "-nx"]
+    for name, struct in SIZES.items():
+        argv += ["-ex", f'printf "{name} %d\\n", (int)sizeof({struct})']
+    elf_file = os.path.join(machine.BUILD, "kernel", arch, FLAVOUR, "kernel")
+    try:
+        said = subprocess.run([*argv, elf_file], capture_output=True,
+                              text=True).stdout
+    except FileNotFoundError:
+        return sizes
+    for name, value in re.findall(r"^(size_\w+) (\d+)$", said, re.M):
+        sizes[name] = int(value)
+    return sizes
+
+
+def measure_boot(machine_of, figures):
+    """A boot at 1 GiB: instructions to user mode, memory, the image."""
+    heard = Figures()
+    why = machine_of.boot(["--boot"], BOOT_MEMORY, heard.line)
+    if why:
+        figures.failures.append(f"boot: {why}")
+        return
+    if (ticks := heard.value("boot_to_user")) is not None:
+        figures.add("boot_to_user", ticks, "instructions")
+    image = os.path.join(machine.BUILD, "kernel", machine_of.arch, FLAVOUR,
+                         "kernel.bin")
+    figures.add("kernel_image", os.path.getsize(image) / 1024, "KiB")
+    frame = struct_sizes(machine_of.arch).get("size_frame", CORE_MAP)
+    memory = kernel_memory(heard, frame)
+    if memory is not None:
+        figures.add("kernel_memory", memory, "KiB")
+
+
+def kernel_memory(heard, frame):
+    """KiB that are neither free nor a program's nor the core map's, at the
+    first program's start: the image, tables, stacks, zones."""
+    need = [heard.value(f"boot_{name}") for name in
+            ("Slab", "KernelStack", "PageTables", "Image")]
+    if None in need:
+        return None
+    return sum(need)
+
+
+def measure(arch, groups, directory):
+    """Our Figures of an architecture."""
+    figures = Figures()
+    ours = Machine(arch, directory)
+    inside = [group for group in groups if group in VMBENCH]
+    if inside:
+        measure_groups(ours, figures, inside)
+    if "sizes" in groups:
+        say(f"{arch}: ours: sizes")
+        for name, value in struct_sizes(arch).items():
+            figures.add(name, value, "bytes")
+    if "boot" in groups:
+        say(f"{arch}: ours: boot")
+        measure_boot(ours, figures)
+    return figures
+
+
+# ---- Linux --------------------------------------------------------------
+
+def measure_linux(arch, groups, directory):
+    """Linux's Figures, by the same program in the same machine."""
+    inside = tuple(group for group in groups if group in VMBENCH)
+    figures = Figures()
+    if not inside:
+        return figures
+    kernel = linux.fetch(arch)
+    initrd = os.path.join(directory, f"{arch}-linux.cpio")
+    linux.archive(machine.user_path(arch, PROGRAM)).write(initrd)
+    setup = linux.Setup(arch, kernel, initrd, memory=MEMORY, icount=True,
+                        groups=inside)
+    why = linux.run(setup, log_path(arch, what="bench-linux"),
+                    progress(arch, "Linux", figures), LIMIT)
+    if why:
+        raise linux.NoLinux(f"{arch}: {why}")
+    return figures
+
+
+# ---- the command --------------------------------------------------------
+
+def rows_of(groups):
+    return [row for row in bench_rows.read_rows() if row.group in groups]
+
+
+def show(arch, args, rows, ours, theirs):
+    """Print one architecture's; whether every row was measured."""
+    if args.csv:
+        print("\n".join(bench_rows.csv(arch, ours)), flush=True)
+    else:
+        print("\n".join(bench_rows.table(rows, arch, ours, theirs)))
+        print("\n".join(bench_rows.summary(rows, arch, ours, theirs)),
+              flush=True)
+    missing = bench_rows.unmeasured(rows, ours)
+    if missing:
+        say(f"{arch}: not measured: " + " ".join(missing))
+    for failure in ours.failures:
+        say(f"{arch}: {failure}")
+    if not args.csv:
+        print()
+    return not (missing or ours.failures)
+
+
+def compare(figures, groups):
+    """--check; true if nothing got worse."""
+    try:
+        baseline = bench_rows.read_figures(bench_rows.BASELINE)
+    except FileNotFoundError as error:
+        raise Usage("there is no bench/baseline.csv; make it: ./pal bench "
+                    "--csv > bench/baseline.csv") from error
+    everything = set(groups) == set(VMBENCH + OURS)
+    worse, better = [], []
+    for arch, ours in figures.items():
+        bad, good = bench_rows.check(arch, ours, baseline[arch], everything)
+        worse += bad
+        better += good
+    for line in worse:
+        print(f"worse: {line}", file=sys.stderr)
+    for line in better:
+        print(f"better: {line}", file=sys.stderr)
+    print(f"bench: {len(worse)} worse by more than 3 % than "
+          f"bench/baseline.csv, {len(better)} better", file=sys.stderr)
+    return not worse
+
+
+def bench(args, arches, groups):
+    good = True
+    known = bench_rows.read_figures(bench_rows.LINUX)
+    rows = rows_of(groups)
+    all_ours, all_linux = {}, {}
+    os.makedirs(machine.BUILD, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=machine.BUILD) as directory:
+        for arch in arches:
+            ours = measure(arch, groups, directory)
+            theirs = measure_linux(arch, groups, directory) \
+                if args.linux else known[arch]
+            all_ours[arch], all_linux[arch] = ours, theirs
+            good &= show(arch, args, rows, ours, theirs)
+    if not args.groups and not args.quick:
+        say(f"skipped: {', '.join(SEVERAL_CPUS)} (they need several CPUs; "
+            "the machine has one)")
+        for arch in arches:
+            if arch == kvm.platform.machine():
+                why = kvm.probe(arch, FLAVOUR)
+                say("KVM: " + (why or "works; it counts no instructions, so "
+                               "nothing is measured with it"))
+    if args.check:
+        good &= compare(all_ours, groups)
+    if args.plots:
+        bench_plots.draw(all_ours, all_linux, rows)
+    return 0 if good else 1
+
+
+def command_bench(arguments):
+    args = parser().parse_args(arguments)
+    groups = choose_groups(args)
+    arches = machine.ARCHES if args.arch == "all" else (args.arch,)
+    try:
+        for arch in arches:
+            machine.check_memory(arch, MEMORY)
+        if args.plots:
+            bench_plots.prepare(args.no_install)
+        build_all(arches, FLAVOUR, args.no_install)
+        return bench(args, arches, groups)
+    except (elf.Unfit, Bad, machine.Bad, bench_plots.Bad) as error:
+        raise Usage(str(error)) from error
+    except linux.NoLinux as error:
+        print(f"pal: {error}", file=sys.stderr)
+        return 1
+    except build.BuildFailed as failed:
+        print(f"pal: build failed: {failed}", file=sys.stderr)
+        return 1
