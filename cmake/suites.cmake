@@ -51,3 +51,29 @@ foreach(arch IN LISTS PAL_ARCHES)
             COMMAND ${_python} tools/gdb_test.py --arch ${arch})
     endif()
 endforeach()
+
+# Limits of the release kernels: instructions to boot, image, memory.
+foreach(arch IN LISTS PAL_ARCHES)
+    if(TARGET kernel-${arch}-release AND TARGET user-${arch})
+        pal_booted_test(bench/${arch}/release/limits bench ${arch} release
+            TARGET user-${arch}-release
+            COMMAND ${_python} tools/bench_test.py --arch ${arch})
+    endif()
+endforeach()
+
+# ./pal boot itself, in small machines: every scenario on every architecture,
+# and equal counters.
+set(_ready TRUE)
+foreach(arch IN LISTS PAL_ARCHES)
+    if(NOT TARGET kernel-${arch}-release OR NOT TARGET user-${arch})
+        set(_ready FALSE)
+    endif()
+endforeach()
+if(_ready)
+    add_custom_target(tour)
+    foreach(arch IN LISTS PAL_ARCHES)
+        add_dependencies(tour kernel-${arch}-release user-${arch})
+    endforeach()
+    pal_test(tour/all tour TARGET tour VERDICT exit TIMEOUT 600
+        COMMAND ${_python} tools/pal.py boot --mem 256M --no-install)
+endif()

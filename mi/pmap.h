@@ -96,6 +96,18 @@ void pmap_prefill(struct pmap *pm, vaddr_t va, unsigned n,
     struct vm_page *const pages[], const vm_prot_t prots[], vm_seq_t seq);
 
 /*
+ * pmap_copy - some of what from translates in [start, end), less the right
+ *     to write, into to, which a new map has that nobody uses yet.
+ *
+ * => most:    no more pages than that; returns how many
+ * => Locks:   caller holds the lock of from's map, whose sequence is odd,
+ *             and both maps show the same pages there; takes leaf, pv
+ * A hint: takes memory, where there is some, and may copy nothing.
+ */
+unsigned pmap_copy(struct pmap *to, struct pmap *from, vaddr_t start,
+    vaddr_t end, unsigned most);
+
+/*
  * pmap_remove - revoke all rights in [start, end).
  * pmap_protect - revoke the rights that are not in prot (READ, or READ and
  *     EXEC; NONE is pmap_remove).

@@ -24,6 +24,7 @@
  *     revoke writes to what will be shared copy-on-write or copied now
  *     copy wired pages                     may fail: nothing has changed
  *     mark the source's entries NEEDS_COPY
+ *     (fork) copy some translations        a hint
  *   seq end
  *
  * The moment of the copy is the revocation.  A write to private memory
@@ -39,6 +40,10 @@
  * Locks: one map at a time; a new map needs none while nobody knows it.
  */
 #include "vm_map_impl.h"
+
+/* Translations that a child is given, and of how large an entry, in pages. */
+#define COPY_PAGES  32u
+#define COPY_ENTRY  64u
 
 /* A range in flight: entries from 0 to size, in no map. */
 struct vm_map_copy {
@@ -167,12 +172,38 @@ copy_wired(struct vm_map *map, struct vm_map_entry *list, vaddr_t delta)
 }
 
 /*
+ * A child soon reads the data that its parent has: it begins with some of
+ * its translations.  Not of large entries: what a program is about to read
+ * of those is anybody's guess; nor of code, where a fault brings its
+ * neighbours along.
+ */
+static void
+copy_translations(struct vm_map *map, struct vm_map *child)
+{
+    struct vm_map_entry *e = NULL;
+    unsigned left = COPY_PAGES;
+
+    for (struct vm_map_entry *c = child->first; left > 0 && c != NULL;
+        c = c->next) {
+        e = copy_source(map, e, c, 0);
+        if (vm_get(&c->object) != NULL &&
+            vm_get(&c->object) == vm_get(&e->object) &&
+            (vm_get(&e->attr) & VM_PROT_WRITE) != 0 &&
+            vm_map_entry_pages(c) <= COPY_ENTRY) {
+            left -= pmap_copy(child->pmap, map->pmap, vm_get(&c->start),
+                vm_get(&c->end), left);
+        }
+    }
+}
+
+/*
  * Second pass: list holds the copies, in order; c->start + delta is where
- * in map it came from.  mark false: the bug that fork forgets its parent.
+ * in map it came from.  child: whose they are, if it is a fork.  mark false:
+ * the bug that fork forgets its parent.
  */
 static int
 copy_commit(struct vm_map *map, struct vm_map_entry *list, vaddr_t delta,
-    bool mark)
+    struct vm_map *child, bool mark)
 {
     struct vm_map_entry *e = NULL;
     int error;
@@ -186,6 +217,9 @@ copy_commit(struct vm_map *map, struct vm_map_entry *list, vaddr_t delta,
         if (copy_wants_mark(e, c)) {
             vm_set(&e->attr, vm_get(&e->attr) | VM_ATTR_NEEDS_COPY);
         }
+    }
+    if (error == VM_OK && child != NULL) {
+        copy_translations(map, child);
     }
     vm_seq_end(&map->seq);
     return error;
@@ -287,7 +321,7 @@ vm_map_fork(struct vm_map *parent, struct vm_map **child)
         error = fork_entry(parent, map, e);
     }
     if (error == VM_OK) {
-        error = copy_commit(parent, map->first, 0,
+        error = copy_commit(parent, map->first, 0, map,
             !VM_MUTANT(PARENT_NEEDS_COPY));
     }
     vm_map_unlock(parent);
@@ -369,7 +403,7 @@ vm_map_copyin(struct vm_map *map, vaddr_t src, vsize_t size,
         error = copyin_range(map, src, src + size, copy);
     }
     if (error == VM_OK) {
-        error = copy_commit(map, copy->list, src, true);
+        error = copy_commit(map, copy->list, src, NULL, true);
     }
     vm_map_merge_range(map, src, src + size);
     vm_map_unlock(map);

@@ -29,7 +29,7 @@ PROGRAM = "vmbench"
 MEMORY = 4 << 30
 LIMIT = 1800                # seconds; a run takes one to three minutes
 BOOT_MEMORY = 1 << 30
-CORE_MAP = 64               # bytes a frame, unless the kernel's ELF tells
+PAGE = 4096
 # What vmbench measures, in its order, and what this tool adds.
 VMBENCH = ("calib", "null", "zero", "soft", "cow", "fork", "map", "prot",
            "chain", "ctx", "many", "upager", "ptmem", "retouch", "drain",
@@ -97,11 +97,12 @@ def choose_groups(args):
 class Machine:
     """Boots of one architecture's release kernel."""
 
-    def __init__(self, arch, directory):
+    def __init__(self, arch, directory, log):
         self.arch = arch
         self.directory = directory
+        self.log = log          # how its logs are called
         self.program = machine.user_path(arch, PROGRAM)
-        self.logs = 0
+        self.boots = 0
 
     def boot(self, arguments, memory, line):
         """Runs vmbench; "" or why it failed.  Its lines go to line()."""
@@ -116,8 +117,8 @@ class Machine:
             self.arch, machine.kernel_path(self.arch, FLAVOUR), initrd,
             archive.first, memory, icount=True)
         lines = console.Lines(line)
-        log = log_path(self.arch, self.logs)
-        self.logs += 1
+        log = log_path(self.arch, self.log, self.boots)
+        self.boots += 1
         try:
             ending = Guest(setup, log, {console.OUT: lines.feed},
                            log_all=True).run(limit=LIMIT)
@@ -131,7 +132,7 @@ class Machine:
         return f"{why} ({os.path.relpath(log)})"
 
 
-def log_path(arch, number=0, what="bench"):
+def log_path(arch, what, number=0):
     suffix = f"-{number}" if number else ""
     return os.path.join(machine.BUILD, "logs", f"{what}-{arch}{suffix}.log")
 
@@ -191,26 +192,27 @@ def measure_boot(machine_of, figures):
     image = os.path.join(machine.BUILD, "kernel", machine_of.arch, FLAVOUR,
                          "kernel.bin")
     figures.add("kernel_image", os.path.getsize(image) / 1024, "KiB")
-    frame = struct_sizes(machine_of.arch).get("size_frame", CORE_MAP)
-    memory = kernel_memory(heard, frame)
+    frame = struct_sizes(machine_of.arch).get("size_frame")
+    memory = frame and kernel_memory(heard, frame)
     if memory is not None:
         figures.add("kernel_memory", memory, "KiB")
 
 
 def kernel_memory(heard, frame):
-    """KiB that are neither free nor a program's nor the core map's, at the
-    first program's start: the image, tables, stacks, zones."""
-    need = [heard.value(f"boot_{name}") for name in
-            ("Slab", "KernelStack", "PageTables", "Image")]
-    if None in need:
+    """KiB of the machine that are neither free nor a program's or file's nor
+    the core map's, when the first program runs: the image, tables, stacks,
+    zones, and what the firmware keeps."""
+    used = [heard.value(f"boot_{name}") for name in ("MemFree", "AnonPages")]
+    if None in used:
         return None
-    return sum(need)
+    core_map = BOOT_MEMORY // PAGE * frame / 1024
+    return BOOT_MEMORY / 1024 - sum(used) - core_map
 
 
-def measure(arch, groups, directory):
+def measure(arch, groups, directory, log="bench"):
     """Our Figures of an architecture."""
     figures = Figures()
-    ours = Machine(arch, directory)
+    ours = Machine(arch, directory, log)
     inside = [group for group in groups if group in VMBENCH]
     if inside:
         measure_groups(ours, figures, inside)
@@ -237,7 +239,7 @@ def measure_linux(arch, groups, directory):
     linux.archive(machine.user_path(arch, PROGRAM)).write(initrd)
     setup = linux.Setup(arch, kernel, initrd, memory=MEMORY, icount=True,
                         groups=inside)
-    why = linux.run(setup, log_path(arch, what="bench-linux"),
+    why = linux.run(setup, log_path(arch, "bench-linux"),
                     progress(arch, "Linux", figures), LIMIT)
     if why:
         raise linux.NoLinux(f"{arch}: {why}")

@@ -193,7 +193,7 @@ def run(setup, log_path, line, limit):
     argv = ["timeout", "-k", "5", str(limit), *setup.command()]
     ended = None
     os.makedirs(os.path.dirname(log_path), exist_ok=True)
-    with open(log_path, "w") as log, subprocess.Popen(
+    with open(log_path, "w", buffering=1) as log, subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace") as qemu:
         try:

@@ -66,7 +66,7 @@ try(void)
 
         dup2(null, STDOUT_FILENO);
         dup2(null, STDERR_FILENO);
-        alarm(5);
+        alarm(1);
         execve(TARGET, argv, envp);
         _exit(errno == ENOEXEC || errno == EINVAL || errno == ENOMEM ||
             errno == EACCES || errno == E2BIG || errno == EIO ? 77 : 78);

@@ -19,6 +19,8 @@
 #include "file.h"
 
 #define CLONE_SIGNAL_MASK       0xffu
+#define CLONE_THREAD_SHARE (128u << 10)
+
 #define CLONE_VM                0x100u
 #define CLONE_FS                0x200u
 #define CLONE_FILES             0x400u
@@ -247,11 +249,22 @@ clone_process(const struct clone_args *c)
     return pid;
 }
 
+/* As Linux: a thread for each 128 KiB of memory, and no more. */
+static bool
+clone_too_many(void)
+{
+    return thread_count() >=
+        (vm_page_count << vm_page_shift) / CLONE_THREAD_SHARE;
+}
+
 static int64_t
 clone_any(const struct clone_args *c)
 {
     uint64_t flags = c->flags;
 
+    if (clone_too_many()) {
+        return -UNIX_EAGAIN;
+    }
     if ((flags & ~(uint64_t)CLONE_KNOWN) != 0 ||
         c->exit_signal > UNIX_NSIG) {
         return -UNIX_EINVAL;

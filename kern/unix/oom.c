@@ -60,7 +60,8 @@ oom_choose(uint64_t *size)
     for (p = proc_next(NULL); p != NULL; p = proc_next(p)) {
         uint64_t n = oom_size(p);
 
-        if (n > *size) {
+        /* Of two alike, not the one that the other came from. */
+        if (n > *size || (best != NULL && n == *size && p->pid > best->pid)) {
             if (best != NULL) {
                 proc_unref(best);
             }

@@ -270,6 +270,16 @@ pmap_prefill(struct pmap *pm, vaddr_t va, unsigned n,
     (void)pt_prefill(pm, va, n, pages, prots, seq);
 }
 
+unsigned
+pmap_copy(struct pmap *to, struct pmap *from, vaddr_t start, vaddr_t end,
+    unsigned most)
+{
+    KASSERT(!to->kernel && !from->kernel);
+    KASSERT((vm_get(&from->seq->count) & 1) != 0);
+    KASSERT(vm_page_aligned(start | end) && start < end);
+    return pt_copy(to, from, start, end, most);
+}
+
 /* ---- revoking --------------------------------------------------------- */
 
 static void

@@ -389,6 +389,12 @@ unsigned pt_prefill(struct pmap *pm, vaddr_t va, unsigned n,
     struct vm_page *const pages[], const vm_prot_t prots[], vm_seq_t seq);
 
 /*
+ * pt_copy - the promise of pmap_copy().  A store that has none copies none.
+ */
+unsigned pt_copy(struct pmap *to, struct pmap *from, vaddr_t start,
+    vaddr_t end, unsigned most);
+
+/*
  * pt_restrict - revoke all but keep in [start, end); forgetting more of a
  * user pmap is legal.  Every edit under tlb_batch_touch, _add or _unlink.
  * Outside an epoch section.  The caller applies the pending rule.

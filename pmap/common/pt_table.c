@@ -20,10 +20,11 @@
 #define STOCK_CLEAN     PTE_FORMATS     /* index of the list of clean ones */
 #define STOCK_TABLES    16u
 #define STOCK_ROOTS     4u
+#define WIPE_GROUPS     8u              /* of more, all is cleared */
 
 struct stock {
     struct vm_page *head;               /* through pt_frame()->next */
-    unsigned n;
+    _Atomic unsigned n;                 /* read without the lock, too */
 };
 
 static struct vm_spin stock_lock = VM_SPIN_INIT(VM_RANK_LIMBO);
@@ -46,7 +47,7 @@ stock_take(unsigned which)
     p = s->head;
     if (p != NULL) {
         s->head = pt_frame(p)->next;
-        s->n--;
+        vm_set(&s->n, vm_get(&s->n) - 1);
     }
     vm_spin_unlock(&stock_lock);
     return p;
@@ -60,11 +61,11 @@ stock_give(unsigned which, unsigned most, struct vm_page *p)
 
     vm_set(&pt_frame(p)->used, 0);
     vm_spin_lock(&stock_lock);
-    room = s->n < most;
+    room = vm_get(&s->n) < most;
     if (room) {
         pt_frame(p)->next = s->head;
         s->head = p;
-        s->n++;
+        vm_set(&s->n, vm_get(&s->n) + 1);
     }
     vm_spin_unlock(&stock_lock);
     return room;
@@ -122,9 +123,24 @@ pt_trim(void)
 
 /* ---- taking apart ----------------------------------------------------- */
 
+/* A leaf: false if it is better cleared when it is needed. */
+static bool
+leaf_wipe(struct vm_page *p, const struct pt_geo *g)
+{
+    uint64_t used = vm_get(&pt_frame(p)->used);
+    size_t size = sizeof(pte_t) << g->group[0];
+    pte_t *slot = vm_page_data(p);
+
+    for (unsigned i = 0; used != 0 && i < WIPE_GROUPS; i++) {
+        memset(slot + pt_group_first(g, 0, used), 0, size);
+        used &= used - 1;
+    }
+    return used == 0;
+}
+
 /*
- * Wipe p, which nobody can reach: its used groups.  Tables that hang below
- * go onto the chain, through their frames' links.
+ * Wipe p, which is no leaf.  Tables that hang below go onto the chain,
+ * through their frames' links.
  */
 static struct vm_page *
 table_wipe(struct vm_page *p, const struct pt_geo *g, struct vm_page *chain)
@@ -141,7 +157,7 @@ table_wipe(struct vm_page *p, const struct pt_geo *g, struct vm_page *chain)
             pte_t pte = at[i];
 
             at[i] = 0;
-            if (pte != 0 && level > 0) {
+            if (pte != 0) {
                 struct vm_page *child = vm_page_of(pt_child(g, pte, level));
 
                 pt_frame(child)->next = chain;
@@ -152,12 +168,19 @@ table_wipe(struct vm_page *p, const struct pt_geo *g, struct vm_page *chain)
     return chain;
 }
 
-/* A wiped table or root: keep it, or give it back. */
+/* Keep a table or root, wiped so far, or give it back. */
 static void
 table_keep(struct vm_page *p, const struct pt_geo *g)
 {
-    bool root = (int)pt_frame(p)->level == g->levels - 1;
-    bool kept = root ?
+    int level = (int)pt_frame(p)->level;
+    bool kept;
+
+    if (level == 0 && (vm_get(&stock[STOCK_CLEAN].n) >= STOCK_TABLES ||
+            !leaf_wipe(p, g))) {
+        pt_table_free(p);
+        return;
+    }
+    kept = level == g->levels - 1 ?
         stock_give((unsigned)(g - pt_geo), STOCK_ROOTS, p) :
         stock_give(STOCK_CLEAN, STOCK_TABLES, p);
 
@@ -177,7 +200,10 @@ pt_reclaim(struct vm_page *table)
         struct vm_page *p = chain;
         const struct pt_geo *g = &pt_geo[pt_frame(p)->geo];
 
-        chain = table_wipe(p, g, pt_frame(p)->next);
+        chain = pt_frame(p)->next;
+        if (pt_frame(p)->level > 0) {
+            chain = table_wipe(p, g, chain);
+        }
         table_keep(p, g);
         freed++;
     }

@@ -443,6 +443,18 @@ pt_reclaim_count(struct vm_page *table)
     return 0;
 }
 
+unsigned
+pt_copy(struct pmap *to, struct pmap *from, vaddr_t start, vaddr_t end,
+    unsigned most)
+{
+    (void)to;
+    (void)from;
+    (void)start;
+    (void)end;
+    (void)most;
+    return 0;
+}
+
 void
 pt_trim(void)
 {
