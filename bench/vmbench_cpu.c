@@ -44,8 +44,7 @@ b_ctx(void)
         close(a[1]);
         reap(c);
         close(b[0]);
-        emit(
-            "ns/roundtrip", mode ? "pipe_pingpong_2cpu" : "pipe_pingpong_1cpu");
+        emit("ns/roundtrip", "pipe_pingpong_%dcpu", mode + 1);
     }
     /* bulk data: 1 MiB through a pipe in 64 KiB writes */
     int a[2], b[2];

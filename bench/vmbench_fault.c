@@ -82,7 +82,10 @@ b_zero(void)
 void
 b_soft(void)
 {
-    static const char *fa = "/sys/kernel/debug/fault_around_bytes";
+    static const char *const places[] = {
+        "/sys/kernel/debug/fault_around_bytes",
+        "/proc/sys/vm/fault_around_bytes" };
+    const char *fa = places[access(places[0], W_OK) != 0];
     size_t len = 64 * MiB;
     int f = memfd_create("m", 0);
     if (f < 0 || ftruncate(f, len)) {

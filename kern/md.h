@@ -38,6 +38,7 @@
  *   void     md_frame_restart(f)          the call is made again: undo the
  *                                         result and step back to it
  *   void     md_frame_set_tls(f, u, v)    user thread pointer (CLONE_SETTLS)
+ *   bool     md_tls_ok(v)                 may it be that?  Asked before
  */
 #ifndef MD_H
 #define MD_H
@@ -149,8 +150,14 @@ int md_user_cas32(vaddr_t at, uint32_t old, uint32_t new, uint32_t *seen)
 /*
  * Tests: one access of 8 bytes at any address, the kernel's included; false
  * if it faults.  user: with the rights of user mode.  EXEC: call the address.
+ * A fault at a user address is resolved first, if the thread has a map and
+ * user is set; or not md_user_is_closed(), where it shows only what the map
+ * allows.
  */
 bool md_probe(vaddr_t va, vm_prot_t access, bool user, uint64_t *value);
+/* Does the processor keep the kernel's plain accesses from user pages?  All
+ * can keep it from executing them. */
+bool md_user_is_closed(void);
 
 /*
  * Instructions that may fault at (or on behalf of) an address that is not
@@ -202,7 +209,7 @@ struct md_register {
 unsigned md_frame_registers(const struct md_frame *f,
     struct md_register out[MD_REGISTERS]);
 extern const char md_arch[];            /* "riscv64" */
-/* AT_PLATFORM, AT_HWCAP and AT_HWCAP2 of the auxiliary vector. */
+/* AT_PLATFORM of the auxiliary vector; AT_HWCAP (n is 0) and AT_HWCAP2 (1). */
 extern const char md_platform[];
 uint64_t md_hwcap(unsigned n);
 

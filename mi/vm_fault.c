@@ -80,49 +80,77 @@ vm_fault_rights(struct vm_fault *f, struct vm_page *p, bool write)
 }
 
 /*
+ * Which neighbours, from self before the page on, top has itself; where
+ * that is not to be had at once, all.
+ */
+static uint32_t
+vm_fault_above(struct vm_fault *f, unsigned self)
+{
+    struct vm_radix *r = &f->top->pages;
+    unsigned key = (unsigned)f->pgno & (VM_RADIX_RUN - 1);
+    uint32_t used = 0;
+
+    if (r->count == 0) {
+        return 0;
+    }
+    if (f->obj != f->top->shadow || r->height == 0 || self > key ||
+        key - self > VM_RADIX_RUN - VM_FAULT_AROUND_MAX) {
+        return UINT32_MAX;
+    }
+    return vm_radix_leaf(r, f->pgno, &used) == NULL ? 0 :
+        used >> (key - self);
+}
+
+/*
  * Map the neighbours that are there already.  Only where every object
  * above the one that has the page is known not to hold the neighbour: top
- * and its shadow are both locked, deeper chains are left alone.
+ * and its shadow are both locked, deeper chains are left alone.  And only
+ * those that the page's leaf of the radix tree holds: that they are found
+ * with one descent is what makes them cheap.
  */
 static __attribute__((noinline)) void
 vm_fault_neighbours(struct vm_fault *f)
 {
-    vm_slot_t slots[VM_FAULT_AROUND_MAX], above[VM_FAULT_AROUND_MAX];
-    struct vm_page *pages[VM_FAULT_AROUND_MAX];
-    vm_prot_t prots[VM_FAULT_AROUND_MAX];
     unsigned around = vm_fault_around < VM_FAULT_AROUND_MAX ?
         vm_fault_around : VM_FAULT_AROUND_MAX;
     vsize_t window = (vsize_t)around << vm_page_shift;
     vaddr_t start = f->va & ~(window - 1), end = start + window;
-    unsigned n, self, found = 0;
+    unsigned key = (unsigned)f->obj_pgno & (VM_RADIX_RUN - 1);
+    unsigned self, n;
+    uint32_t want, above;
+    struct pmap_near near;
 
-    if (f->obj != f->top && f->obj != f->top->shadow) {
-        return;
-    }
     start = start < f->look.start ? f->look.start : start;
     if (end > f->look.end && !VM_MUTANT(AROUND_PAST_ENTRY)) {
         end = f->look.end;
     }
-    n = (unsigned)((end - start) >> vm_page_shift);
     self = (unsigned)((f->va - start) >> vm_page_shift);
-    vm_radix_gather(&f->obj->pages, f->obj_pgno - self, n, slots);
+    n = (unsigned)((end - start) >> vm_page_shift);
+    if (self > key) {
+        start += (vsize_t)(self - key) << vm_page_shift;
+        n -= self - key;
+        self = key;
+    }
+    near.slot = vm_radix_leaf(&f->obj->pages, f->obj_pgno, &want);
+    if (near.slot == NULL) {
+        return;
+    }
+    near.slot += key - self;
+    want = want >> (key - self) & ~((uint32_t)1 << self) &
+        (((uint32_t)1 << n) - 1);
     if (f->obj != f->top) {
-        vm_radix_gather(&f->top->pages, f->pgno - self, n, above);
+        above = vm_fault_above(f, self);
+        want &= ~above;
     }
-    for (unsigned i = 0; i < n; i++) {
-        struct vm_page *p = vm_slot_page(slots[i]);
-
-        pages[i] = NULL;
-        if (i != self && p != NULL && vm_page_is_valid(p) &&
-            (f->obj == f->top || above[i] == VM_SLOT_EMPTY) &&
-            (p->forbidden & VM_PROT_READ) == 0) {
-            pages[i] = p;
-            prots[i] = vm_fault_rights(f, p, false);
-            found++;
-        }
-    }
-    if (found > 0) {
-        pmap_prefill(f->map->pmap, start, n, pages, prots, f->look.seq);
+    if (want != 0) {
+        near.want = want;
+        near.prot[0] = VM_ATTR_PROT(f->look.attr) & ~VM_PROT_WRITE;
+        near.prot[0] |= VM_PROT_READ;
+        near.prot[1] = near.prot[0] | (f->obj == f->top &&
+            (f->look.attr & VM_ATTR_NEEDS_COPY) == 0 &&
+            f->top->copy == NULL ?
+            VM_ATTR_PROT(f->look.attr) & VM_PROT_WRITE : 0);
+        pmap_prefill(f->map->pmap, start, &near, f->look.seq);
     }
 }
 

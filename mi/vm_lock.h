@@ -67,8 +67,9 @@ vm_spin_lock(struct vm_spin *l)
     uint32_t free = 0;
 
     vm_point();
-    vm_held_acquire((enum vm_rank)l->rank);
+    /* Who is preempted here holds nothing: the switch takes locks. */
     kern_preempt_disable();
+    vm_held_acquire((enum vm_rank)l->rank);
     /* Acquire: what the last holder wrote is seen under the lock. */
     if (!atomic_compare_exchange_strong_explicit(&l->word, &free, 1,
             memory_order_acquire, memory_order_relaxed)) {
@@ -93,9 +94,9 @@ vm_bit_lock(_Atomic uint32_t *word, uint32_t bit, enum vm_rank rank)
     uint32_t none = 0;
 
     vm_point();
+    kern_preempt_disable();
     vm_held_acquire(rank);
     (void)rank;
-    kern_preempt_disable();
     /* Mostly no other bit is set either, and this is one instruction. */
     if (!atomic_compare_exchange_strong_explicit(word, &none, bit,
             memory_order_acquire, memory_order_relaxed) &&

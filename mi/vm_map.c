@@ -495,8 +495,7 @@ vm_map_dispose(struct vm_map *map, struct vm_map_entry *list)
             if (e->wired_count > 0) {
                 vm_object_unwire(object, pgno, n);
             }
-            vm_object_purge(object, pgno, n, map, &gone);
-            vm_object_unref(object, map);
+            vm_object_leave(object, pgno, n, map, &gone);
         }
         vm_map_entry_free(e);
     }

@@ -76,58 +76,21 @@ audit_panic(const struct pmap_mapping *m, const char *what)
         what);
 }
 
-/*
- * The page that reads at pgno of o's chain, *top whether o itself has it.
- * NULL: it is nowhere, or not in memory.
- */
-static struct vm_page *
-audit_resolve(struct vm_object *o, vm_pgno_t pgno, bool *top)
-{
-    struct vm_object *at;
-    vm_slot_t slot;
-
-    vm_object_lock(o);
-    at = vm_object_chain_find(o, &pgno, &slot);
-    *top = at == o;
-    if (at != o) {
-        vm_object_unlock(at);
-    }
-    vm_object_unlock(o);
-    return vm_slot_page(slot);
-}
-
 /* A page that some snapshot still sees through must not be writable. */
 static bool
 audit_is_owed(struct vm_object *o, vm_pgno_t pgno)
 {
-    struct vm_object *copy;
-    bool owed = false;
+    bool owed;
 
-    vm_object_lock(o);
-    copy = o->copy;
-    vm_object_unlock(o);
-    if (copy == NULL) {
-        return false;
-    }
-    vm_object_lock(copy);
-    if (pgno >= copy->shadow_pgno &&
-        pgno - copy->shadow_pgno < copy->npages) {
-        owed = vm_radix_lookup(&copy->pages, pgno - copy->shadow_pgno) ==
-            VM_SLOT_EMPTY;
-    }
-    vm_object_unlock(copy);
-    return owed;
+    /* Busy: with its owner's business, or to push that very page. */
+    return vm_snapshot_needs(o, pgno, &owed) == VM_OK && owed;
 }
 
+/* The objects that page comes from are locked. */
 static void
-audit_page(struct vm_map_entry *e, const struct pmap_mapping *m)
+audit_page(struct vm_object *object, vm_pgno_t pgno,
+    const struct vm_page *page, bool top, const struct pmap_mapping *m)
 {
-    struct vm_object *object = vm_get(&e->object);
-    vm_pgno_t pgno = vm_map_entry_pgno(e, m->va);
-    struct vm_page *page;
-    bool top;
-
-    page = audit_resolve(object, pgno, &top);
     if (page == NULL || vm_page_pa(page) != m->pa) {
         audit_panic(m, "not the page that the objects name");
     }
@@ -149,6 +112,30 @@ audit_page(struct vm_map_entry *e, const struct pmap_mapping *m)
     if (audit_is_owed(object, pgno)) {
         audit_panic(m, "writable before it was pushed to a snapshot");
     }
+}
+
+/*
+ * Other maps may share the objects, and take a page away or copy it.  Who does
+ * revokes translations with the objects locked, so what is still there now
+ * has to agree with them.
+ */
+static void
+audit_entry(struct vm_map *map, struct vm_map_entry *e,
+    struct pmap_mapping *m)
+{
+    struct vm_object *object = vm_get(&e->object), *at;
+    vm_pgno_t pgno = vm_map_entry_pgno(e, m->va), found = pgno;
+    vm_slot_t slot;
+
+    vm_object_lock(object);
+    at = vm_object_chain_find(object, &found, &slot);
+    if (pmap_extract(map->pmap, m->va, &m->pa, &m->prot)) {
+        audit_page(object, pgno, vm_slot_page(slot), at == object, m);
+    }
+    if (at != object) {
+        vm_object_unlock(at);
+    }
+    vm_object_unlock(object);
 }
 
 static int
@@ -178,7 +165,9 @@ audit_mapping(void *arg, const struct pmap_mapping *m)
     }
     /* A frame that is not ours is a device's: nothing to compare. */
     if (vm_page_of(m->pa) != NULL) {
-        audit_page(e, m);
+        struct pmap_mapping now = *m;
+
+        audit_entry(map, e, &now);
     }
     return 0;
 }

@@ -24,7 +24,6 @@
  *     revoke writes to what will be shared copy-on-write or copied now
  *     copy wired pages                     may fail: nothing has changed
  *     mark the source's entries NEEDS_COPY
- *     (fork) copy some translations        a hint
  *   seq end
  *
  * The moment of the copy is the revocation.  A write to private memory
@@ -40,10 +39,6 @@
  * Locks: one map at a time; a new map needs none while nobody knows it.
  */
 #include "vm_map_impl.h"
-
-/* Translations that a child is given, and of how large an entry, in pages. */
-#define COPY_PAGES  32u
-#define COPY_ENTRY  64u
 
 /* A range in flight: entries from 0 to size, in no map. */
 struct vm_map_copy {
@@ -128,21 +123,42 @@ copy_source(struct vm_map *map, struct vm_map_entry *e,
     return e;
 }
 
+static bool
+copy_wants_revoke(struct vm_map_entry *e, struct vm_map_entry *c, bool mark)
+{
+    return (vm_get(&e->attr) & VM_PROT_WRITE) != 0 &&
+        ((mark && copy_wants_mark(e, c)) || copy_wants_pages(e, c));
+}
+
+/*
+ * Entries to be revoked are taken together with what is between them, if
+ * that is holes or memory without an object: nothing is mapped there.
+ */
 static void
 copy_revoke(struct vm_map *map, struct vm_map_entry *list, vaddr_t delta,
     bool mark)
 {
-    struct vm_map_entry *e = NULL;
+    struct vm_map_entry *e = NULL, *last = NULL;
+    vaddr_t start = 0, end = 0;         /* to be revoked, if end != 0 */
     struct pmap_batch batch;
+    bool revoke;
 
     pmap_batch_begin(&batch);
-    for (struct vm_map_entry *c = list; c != NULL; c = c->next) {
+    for (struct vm_map_entry *c = list; c != NULL; c = c->next, last = e) {
         e = copy_source(map, e, c, delta);
-        if ((vm_get(&e->attr) & VM_PROT_WRITE) != 0 &&
-            ((mark && copy_wants_mark(e, c)) || copy_wants_pages(e, c))) {
-            pmap_protect(map->pmap, vm_get(&e->start), vm_get(&e->end),
-                VM_MAP_NO_WRITE, &batch);
+        revoke = copy_wants_revoke(e, c, mark);
+        if (end != 0 && (e->prev != last ||
+                (!revoke && vm_get(&e->object) != NULL))) {
+            pmap_protect(map->pmap, start, end, VM_MAP_NO_WRITE, &batch);
+            end = 0;
         }
+        if (revoke) {
+            start = end != 0 ? start : vm_get(&e->start);
+            end = vm_get(&e->end);
+        }
+    }
+    if (end != 0) {
+        pmap_protect(map->pmap, start, end, VM_MAP_NO_WRITE, &batch);
     }
     pmap_batch_commit(&batch);
 }
@@ -172,38 +188,12 @@ copy_wired(struct vm_map *map, struct vm_map_entry *list, vaddr_t delta)
 }
 
 /*
- * A child soon reads the data that its parent has: it begins with some of
- * its translations.  Not of large entries: what a program is about to read
- * of those is anybody's guess; nor of code, where a fault brings its
- * neighbours along.
- */
-static void
-copy_translations(struct vm_map *map, struct vm_map *child)
-{
-    struct vm_map_entry *e = NULL;
-    unsigned left = COPY_PAGES;
-
-    for (struct vm_map_entry *c = child->first; left > 0 && c != NULL;
-        c = c->next) {
-        e = copy_source(map, e, c, 0);
-        if (vm_get(&c->object) != NULL &&
-            vm_get(&c->object) == vm_get(&e->object) &&
-            (vm_get(&e->attr) & VM_PROT_WRITE) != 0 &&
-            vm_map_entry_pages(c) <= COPY_ENTRY) {
-            left -= pmap_copy(child->pmap, map->pmap, vm_get(&c->start),
-                vm_get(&c->end), left);
-        }
-    }
-}
-
-/*
  * Second pass: list holds the copies, in order; c->start + delta is where
- * in map it came from.  child: whose they are, if it is a fork.  mark false:
- * the bug that fork forgets its parent.
+ * in map it came from.  mark false: the bug that fork forgets its parent.
  */
 static int
 copy_commit(struct vm_map *map, struct vm_map_entry *list, vaddr_t delta,
-    struct vm_map *child, bool mark)
+    bool mark)
 {
     struct vm_map_entry *e = NULL;
     int error;
@@ -217,9 +207,6 @@ copy_commit(struct vm_map *map, struct vm_map_entry *list, vaddr_t delta,
         if (copy_wants_mark(e, c)) {
             vm_set(&e->attr, vm_get(&e->attr) | VM_ATTR_NEEDS_COPY);
         }
-    }
-    if (error == VM_OK && child != NULL) {
-        copy_translations(map, child);
     }
     vm_seq_end(&map->seq);
     return error;
@@ -321,7 +308,7 @@ vm_map_fork(struct vm_map *parent, struct vm_map **child)
         error = fork_entry(parent, map, e);
     }
     if (error == VM_OK) {
-        error = copy_commit(parent, map->first, 0, map,
+        error = copy_commit(parent, map->first, 0,
             !VM_MUTANT(PARENT_NEEDS_COPY));
     }
     vm_map_unlock(parent);
@@ -403,7 +390,7 @@ vm_map_copyin(struct vm_map *map, vaddr_t src, vsize_t size,
         error = copyin_range(map, src, src + size, copy);
     }
     if (error == VM_OK) {
-        error = copy_commit(map, copy->list, src, NULL, true);
+        error = copy_commit(map, copy->list, src, true);
     }
     vm_map_merge_range(map, src, src + size);
     vm_map_unlock(map);

@@ -217,6 +217,7 @@ reset_entry(struct vm_map *map, struct vm_map_entry *e)
     struct vm_object *was = vm_get(&e->object), *object;
     vm_pgno_t was_pgno = vm_get(&e->pgno), pgno = was_pgno;
     uint32_t attr = vm_get(&e->attr);
+    struct vm_gone gone;
 
     if (was == NULL || ((attr & VM_ATTR_NEEDS_COPY) == 0 &&
         vm_map_entry_is_shared(e))) {
@@ -234,10 +235,11 @@ reset_entry(struct vm_map *map, struct vm_map_entry *e)
         attr | VM_ATTR_NEEDS_COPY);
     pmap_remove(map->pmap, vm_get(&e->start), vm_get(&e->end), NULL);
     vm_seq_end(&map->seq);
-    vm_object_purge(was, was_pgno, vm_map_entry_pages(e), map,
-        &(struct vm_gone){ .pmap = map->pmap, .start = vm_get(&e->start),
-            .end = vm_get(&e->end) });
-    vm_object_unref(was, map);
+    gone = (struct vm_gone){
+        .pmap = map->pmap,
+        .start = vm_get(&e->start), .end = vm_get(&e->end)
+    };
+    vm_object_leave(was, was_pgno, vm_map_entry_pages(e), map, &gone);
 }
 
 int

@@ -209,15 +209,16 @@ vm_map_tree_append(struct vm_map *map, struct vm_map_entry *e)
 static struct vm_map_entry *
 tree_build(struct vm_map *map, struct vm_map_entry **next, uint64_t n)
 {
-    struct vm_map_entry *left, *right, *e;
+    struct vm_map_entry *left = NULL, *right = NULL, *e;
 
-    if (n == 0) {
-        return NULL;
+    if (n > 1) {
+        left = tree_build(map, next, n / 2);
     }
-    left = tree_build(map, next, n / 2);
     e = *next;
     *next = e->next;
-    right = tree_build(map, next, n - n / 2 - 1);
+    if (n > 2) {
+        right = tree_build(map, next, n - n / 2 - 1);
+    }
     link_set(&e->left, left);
     link_set(&e->right, right);
     if (left != NULL) {
@@ -236,7 +237,9 @@ vm_map_tree_build(struct vm_map *map)
     struct vm_map_entry *next = map->first;
 
     /* The recursion is as deep as the tree is high. */
-    link_set(&map->root, tree_build(map, &next, map->entries));
+    if (next != NULL) {
+        link_set(&map->root, tree_build(map, &next, map->entries));
+    }
 }
 
 /*

@@ -430,14 +430,12 @@ vm_object_offer(struct vm_object *o)
     vm_object_unlock(front);
 }
 
-void
-vm_object_unref(struct vm_object *o, const struct vm_map *owner)
+/* o, locked, has one reference less; unlocks it. */
+static void
+object_drop(struct vm_object *o, const struct vm_map *owner)
 {
-    /* What a dead object shadowed loses a reference of no owner. */
-    while (o != NULL) {
-        vm_object_lock(o);
+    for (;;) {
         vm_object_drop_locked(o, owner);
-        owner = NULL;
         if (o->ref_count > 0) {
             vm_object_offer(o);
             return;
@@ -448,32 +446,36 @@ vm_object_unref(struct vm_object *o, const struct vm_map *owner)
             return;
         }
         o = vm_object_terminate(o);
+        if (o == NULL) {
+            return;
+        }
+        /* What a dead object shadowed loses a reference of no owner. */
+        owner = NULL;
+        vm_object_lock(o);
     }
 }
 
 void
-vm_object_paging_end_unlock(struct vm_object *o)
+vm_object_unref(struct vm_object *o, const struct vm_map *owner)
 {
-    KASSERT(o->paging > 0);
-    o->paging--;
-    if (o->paging == 0 && o->ref_count == 0 &&
-        (o->flags & VM_OBJ_DEAD) == 0) {
-        vm_object_unref(vm_object_terminate(o), NULL);
-        return;
+    if (o != NULL) {
+        vm_object_lock(o);
+        object_drop(o, owner);
     }
-    vm_object_unlock(o);
 }
 
-void
-vm_object_purge(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages,
+/*
+ * Free what owner alone could see in a range of top, which stays locked.
+ * Shared memory stays while anyone holds it: the holder may map it again,
+ * and one map may show it at two places.  A snapshot keeps what was pushed
+ * to it, or it would be pushed again.
+ */
+static void
+object_purge(struct vm_object *top, vm_pgno_t pgno, vm_pgno_t npages,
     const struct vm_map *owner, const struct vm_gone *m)
 {
-    vm_object_lock(o);
-    /*
-     * Shared memory stays while anyone holds it: the holder may map it
-     * again, and one map may show it at two places.  A snapshot keeps what
-     * was pushed to it, or it would be pushed again.
-     */
+    struct vm_object *o = top;
+
     while ((o->flags & (VM_OBJ_INTERNAL | VM_OBJ_SHARED |
         VM_OBJ_PUSHED)) == VM_OBJ_INTERNAL && o->paging == 0 &&
         vm_object_is_sole(o, owner)) {
@@ -487,8 +489,34 @@ vm_object_purge(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages,
         /* Below, a front's reference is the only one, or we stop. */
         owner = NULL;
         vm_object_lock(back);
-        vm_object_unlock(o);
+        if (o != top) {
+            vm_object_unlock(o);
+        }
         o = back;
+    }
+    if (o != top) {
+        vm_object_unlock(o);
+    }
+}
+
+void
+vm_object_leave(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages,
+    const struct vm_map *owner, const struct vm_gone *m)
+{
+    vm_object_lock(o);
+    object_purge(o, pgno, npages, owner, m);
+    object_drop(o, owner);
+}
+
+void
+vm_object_paging_end_unlock(struct vm_object *o)
+{
+    KASSERT(o->paging > 0);
+    o->paging--;
+    if (o->paging == 0 && o->ref_count == 0 &&
+        (o->flags & VM_OBJ_DEAD) == 0) {
+        vm_object_unref(vm_object_terminate(o), NULL);
+        return;
     }
     vm_object_unlock(o);
 }

@@ -138,12 +138,13 @@ struct vm_gone {
 };
 
 /*
- * vm_object_purge - owner unmaps [pgno, +npages): if nobody else can see
- * these pages, free them now, down the chain as far as that holds.
+ * vm_object_leave - owner unmaps [pgno, +npages) and drops its reference:
+ * if nobody else can see these pages, they are freed now, down the chain
+ * as far as that holds.
  * => Needs: no translation to them through this entry is left, all of
  *           which were in m
  */
-void vm_object_purge(struct vm_object *o, vm_pgno_t pgno,
+void vm_object_leave(struct vm_object *o, vm_pgno_t pgno,
     vm_pgno_t npages, const struct vm_map *owner, const struct vm_gone *m);
 
 /*

@@ -113,26 +113,23 @@ vm_radix_lookup(const struct vm_radix *r, uint64_t key)
     return slot;
 }
 
-void
-vm_radix_gather(const struct vm_radix *r, uint64_t key, unsigned n,
-    vm_slot_t slots[])
+const vm_slot_t *
+vm_radix_leaf(const struct vm_radix *r, uint64_t key, uint32_t *used)
 {
-    for (unsigned i = 0; i < n; ) {
-        const struct vm_radix_node *node = r->root;
-        unsigned shift = r->height * RADIX_BITS;
-        uint64_t k = key + i;
+    const struct vm_radix_node *node = r->root;
+    unsigned shift = r->height * RADIX_BITS;
 
-        if (shift == 0 || (k >> shift) != 0) {
-            slots[i++] = vm_radix_lookup(r, k);
-            continue;
-        }
-        while (node != NULL && (shift -= RADIX_BITS) != 0) {
-            node = child_of(node, way_of(k, shift));
-        }
-        for (unsigned way = way_of(k, 0); way < RADIX_WAYS && i < n; way++) {
-            slots[i++] = node == NULL ? VM_SLOT_EMPTY : node->slot[way];
+    if (shift == 0 || (key >> shift) != 0) {
+        return NULL;
+    }
+    while ((shift -= RADIX_BITS) != 0) {
+        node = child_of(node, way_of(key, shift));
+        if (node == NULL) {
+            return NULL;
         }
     }
+    *used = node->used;
+    return node->slot;
 }
 
 /*

@@ -52,9 +52,14 @@ struct vm_radix {
 void vm_radix_bootstrap(void);
 /* All-zero is an empty tree. */
 vm_slot_t vm_radix_lookup(const struct vm_radix *r, uint64_t key);
-/* The slots of key, key + 1, ... key + n - 1: one descent a leaf node. */
-void vm_radix_gather(const struct vm_radix *r, uint64_t key, unsigned n,
-    vm_slot_t slots[]);
+/*
+ * vm_radix_leaf - the slots of the VM_RADIX_RUN keys around key that differ
+ * from it in their low bits alone; *used: a bit for each that is in use.
+ * NULL: none is, or the tree has no node.  Until the tree is changed.
+ */
+#define VM_RADIX_RUN 32u
+const vm_slot_t *vm_radix_leaf(const struct vm_radix *r, uint64_t key,
+    uint32_t *used);
 /* key must be empty.  VM_E_NOMEM leaves the tree as it was. */
 int vm_radix_insert(struct vm_radix *r, uint64_t key, vm_slot_t slot)
     VM_MUST_CHECK;

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tempfile
+import textwrap
 
 import bench_plots
 import bench_rows
@@ -46,7 +47,8 @@ BENCH_HELP = """\
 Boots the release kernel in a machine that counts its instructions (-icount,
 4 GiB, one CPU), runs vmbench there and prints a table: ours, Linux, the ratio,
 our aim, the floor.  The figures of Linux are those of bench/linux-6.12.csv,
-or measured now with --linux.  Groups: """ + " ".join(VMBENCH + OURS) + """.
+or measured now with --linux.  Groups:
+""" + textwrap.fill(" ".join(VMBENCH + OURS), 78) + """
 
 exit status: 0 if every row was measured (aims that are missed are only
 named); 1 if one was not, if the kernel failed, or with --check if something

@@ -119,6 +119,8 @@ NEEDS = [
 ]
 
 GROUPS = ("build", "host", "x86_64", "aarch64", "riscv64")
+# Installed when asked for, and not by setup.
+OPTIONAL = ("plots",)
 
 
 def missing(groups):

@@ -65,6 +65,12 @@ cpu_init(void)
     __asm__ volatile("isb; msr daifclr, #4" : : : "memory");
 }
 
+bool
+md_user_is_closed(void)
+{
+    return user_pan;
+}
+
 void
 md_boot(paddr_t fdt, paddr_t image, uint64_t tick)
 {

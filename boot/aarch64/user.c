@@ -110,5 +110,5 @@ md_hwcap(unsigned n)
         caps |= HWCAP_FP_ASIMD;
         caps |= (id[PFR0] >> 16 & 15) >= 1 ? HWCAP_HALF : 0;
     }
-    return n == 1 ? caps & 0xffffffff : n == 2 ? caps >> 32 : 0;
+    return n == 0 ? caps & 0xffffffff : caps >> 32;
 }

@@ -57,6 +57,11 @@ void boot_add_ram(struct boot_info *b, paddr_t start, paddr_t size);
 void boot_add_reserved(struct boot_info *b, paddr_t start, paddr_t size);
 /* What was added as RAM shall not even be mapped. */
 void boot_drop_ram(struct boot_info *b, paddr_t start, paddr_t size);
+/*
+ * The loader has put the initrd there; reserved.  Panics if it is not whole,
+ * in one range of RAM: the kernel would read what is not mapped.
+ */
+void boot_set_initrd(struct boot_info *b, paddr_t start, paddr_t end);
 /* The running CPU becomes cpu[0]; before, they are in the firmware's order. */
 void boot_first_cpu(struct boot_info *b, uint64_t id);
 

@@ -532,12 +532,12 @@ add_reserved(struct boot_info *b, const struct fdt_node *n)
 static void
 add_cpu(struct boot_info *b, const struct fdt_node *n)
 {
-    uint32_t length;
+    uint32_t length, other;
     const uint8_t *reg = fdt_property(n, "reg", &length);
     uint64_t id;
 
     if (!is_okay(n) && !(has_string(n, "status", "disabled") &&
-        fdt_property(n, "enable-method", &length) != NULL)) {
+        fdt_property(n, "enable-method", &other) != NULL)) {
         return;
     }
     if (reg != NULL && n->address_cells != 0 && n->address_cells <= 2 &&
@@ -567,19 +567,17 @@ add_chosen(struct boot_info *b, const struct fdt_node *n)
 {
     uint32_t length, i;
     const char *args = fdt_property(n, "bootargs", &length);
+    paddr_t start, end;
 
     for (i = 0; args != NULL && i < length && i + 1 < BOOT_CMDLINE &&
         args[i] != 0; i++) {
         b->cmdline[i] = args[i];
         b->cmdline[i + 1] = 0;
     }
-    b->initrd.start = chosen_address(n, "linux,initrd-start");
-    b->initrd.end = chosen_address(n, "linux,initrd-end");
-    if (b->initrd.start < b->initrd.end) {
-        boot_add_reserved(b, b->initrd.start,
-            b->initrd.end - b->initrd.start);
-    } else {
-        b->initrd = (struct boot_range){ 0, 0 };
+    start = chosen_address(n, "linux,initrd-start");
+    end = chosen_address(n, "linux,initrd-end");
+    if (start != end) {
+        boot_set_initrd(b, start, end);
     }
 }
 

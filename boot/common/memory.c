@@ -117,6 +117,22 @@ boot_drop_ram(struct boot_info *b, paddr_t start, paddr_t size)
 }
 
 void
+boot_set_initrd(struct boot_info *b, paddr_t start, paddr_t end)
+{
+    unsigned i = 0;
+
+    while (i < b->nram && b->ram[i].end < end) {
+        i++;
+    }
+    if (start >= end || i == b->nram || start < b->ram[i].start) {
+        kern_panic("boot: initrd from %#llx to %#llx is not in RAM",
+            (unsigned long long)start, (unsigned long long)end);
+    }
+    b->initrd = (struct boot_range){ start, end };
+    boot_add_reserved(b, start, end - start);
+}
+
+void
 boot_first_cpu(struct boot_info *b, uint64_t id)
 {
     unsigned i = 0;

@@ -79,6 +79,13 @@ md_user_load(const struct md_user *u)
     md_irq_restore(enabled);
 }
 
+/* SUM is no option. */
+bool
+md_user_is_closed(void)
+{
+    return true;
+}
+
 /*
  * S-mode cannot take user mode's rights, but which pages are the user's
  * shows: they are those that need SUM.

@@ -80,7 +80,7 @@ copy:
     may     fault, sd a5, 56(a0)
     addi    a0, a0, 64
     addi    a1, a1, 64
-    bltu    a0, a3, 3b
+    bne     a0, a3, 3b
 4:  andi    a3, a2, 0x38
     beqz    a3, 6f
     add     a3, a3, a0
@@ -88,7 +88,7 @@ copy:
     may     fault, sd t0, (a0)
     addi    a0, a0, 8
     addi    a1, a1, 8
-    bltu    a0, a3, 5b
+    bne     a0, a3, 5b
 6:  andi    a2, a2, 7
 bytes:
     beqz    a2, 8f
@@ -97,7 +97,7 @@ bytes:
     may     fault, sb t0, (a0)
     addi    a1, a1, 1
     addi    a0, a0, 1
-    bltu    a0, a2, 7b
+    bne     a0, a2, 7b
 8:  csrc    sstatus, SUM
     li      a0, 0
     ret

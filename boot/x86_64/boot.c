@@ -83,9 +83,9 @@ read_info(const struct pvh_info *p)
     if (p->nmodules > 0) {
         const struct pvh_module *m = kern_frame_ptr(p->modules);
 
-        info.initrd.start = m->start;
-        info.initrd.end = m->start + m->size;
-        boot_add_reserved(&info, m->start, m->size);
+        if (m->size != 0) {
+            boot_set_initrd(&info, m->start, m->start + m->size);
+        }
     }
 }
 

@@ -237,6 +237,13 @@ md_frame_restart(struct md_frame *f)
     f->rip -= 2;
 }
 
+/* WRFSBASE and WRMSR fault on what is not canonical. */
+static inline bool
+md_tls_ok(uint64_t v)
+{
+    return v < MD_USER_END;
+}
+
 static inline void
 md_frame_set_tls(struct md_frame *f, struct md_user *u, uint64_t v)
 {

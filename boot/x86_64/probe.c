@@ -41,6 +41,12 @@ probe_user_may(vaddr_t va, vm_prot_t access)
 }
 
 bool
+md_user_is_closed(void)
+{
+    return cpu_has.smap;
+}
+
+bool
 md_probe(vaddr_t va, vm_prot_t access, bool user, uint64_t *value)
 {
     int error;

@@ -169,9 +169,16 @@ trap_other(struct md_frame *f)
         t.raw |= f->vector << 32;
         break;
     }
-    /* What has a stack of its own could not bear another of its kind. */
-    if (f->vector != EX_DOUBLE && f->vector != EX_NMI &&
-        f->vector != EX_MACHINE) {
+    /*
+     * Nothing sends an NMI or survives a machine check.  Both came on stacks
+     * of their own, which do not bear another of their kind, nor a switch:
+     * they are no fault of a program's.
+     */
+    if (f->vector == EX_NMI || f->vector == EX_MACHINE) {
+        kern_panic_frame(f, "%s", f->vector == EX_NMI ?
+            "non-maskable interrupt" : "machine check");
+    }
+    if (f->vector != EX_DOUBLE) {
         trap_enable(f);
     }
     kern_trap(f, &t);

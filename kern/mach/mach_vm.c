@@ -240,7 +240,8 @@ write_bytes(struct vm_map *map, vaddr_t to, vaddr_t from, vsize_t size)
     }
     while (size > 0) {
         size_t n = size < sizeof(buf) ? size : sizeof(buf);
-        int error = md_copyin(buf, from, n);
+        int error = vm_get(&thread_current()->stop) != 0 ? VM_E_INTR :
+            md_copyin(buf, from, n);
 
         if (error == VM_OK) {
             error = vm_map_write(map, to, buf, n);

@@ -238,11 +238,11 @@ clone_process(const struct clone_args *c)
     vm_mutex_unlock(&proc_tree);
     thread_start(t);
     if (vfork) {
-        /* A parent that is killed meanwhile still waits: the child is in
-           its memory. */
+        /* A parent that is killed goes: the child has the memory, too. */
         while (atomic_load_explicit(&p->vfork_done,
-            memory_order_acquire) == 0) {
-            (void)kern_wait(&p->vfork_done, 0, false);
+            memory_order_acquire) == 0 &&
+            proc_wait(&p->vfork_done, 0) == VM_OK) {
+            continue;
         }
         proc_unref(p);
     }
@@ -268,6 +268,15 @@ clone_any(const struct clone_args *c)
     if ((flags & ~(uint64_t)CLONE_KNOWN) != 0 ||
         c->exit_signal > UNIX_NSIG) {
         return -UNIX_EINVAL;
+    }
+#ifdef UNIX_TLS_END
+    /* As arch_prctl(2): the machine would not take it. */
+    if ((flags & CLONE_SETTLS) != 0 && c->tls >= UNIX_TLS_END) {
+        return -UNIX_EPERM;
+    }
+#endif
+    if ((flags & CLONE_SETTLS) != 0 && !md_tls_ok(c->tls)) {
+        return -UNIX_EPERM;
     }
     if ((flags & CLONE_THREAD) != 0) {
         return (flags & CLONE_THREAD_NEEDS) == CLONE_THREAD_NEEDS &&

@@ -7,6 +7,9 @@
  * twice nor make others be missed.  "." and ".." are 0 and 1, the first entry
  * is past DIR_FIRST.
  *
+ * The directory remembers where it was read last, so that the next entry is
+ * found at once.
+ *
  * User memory is not touched with the tree locked: an entry at a time is
  * taken out of it.
  */
@@ -63,11 +66,15 @@ dir_next(struct node *dir, uint64_t cookie, struct dir_entry *e)
     struct dirent *d;
 
     vm_mutex_lock(&tree_lock);
-    d = dir->entries;
+    d = dir->hint;
+    if (d == NULL || d->cookie > cookie) {
+        d = dir->entries;
+    }
     while (d != NULL && d->cookie < cookie) {
         d = d->next;
     }
     if (d != NULL) {
+        dir->hint = d;
         e->ino = d->node->ino;
         e->mode = d->node->mode;
         e->cookie = d->cookie;

@@ -3,9 +3,9 @@
  * fd.c - tables of descriptors: dup(2), fcntl(2), close(2), close_range(2).
  *
  * A table is an array that doubles on demand, the first FD_FEW entries inside
- * the table itself.  One lock guards it.  A table with one reference has one
- * thread that changes it, and that is the reader too: file_get() then takes
- * no lock.  (procfs reads the tables of others under their lock.)
+ * the table itself.  One lock guards it.  A table with one reference, in
+ * a process with one thread, has one thread that changes it, and that is the
+ * reader too: file_get() then takes no lock.  (procfs reads the tables of others under their lock.)
  */
 #include "file_impl.h"
 #include "vm_zone.h"
@@ -204,8 +204,9 @@ fds_exec(struct fd_table *t)
 int64_t
 file_get(int fd, struct file **out)
 {
-    struct fd_table *t = proc_current()->fds;
-    bool shared = vm_get(&t->ref_count) != 1;
+    struct proc *self = proc_current();
+    struct fd_table *t = self->fds;
+    bool shared = vm_get(&t->ref_count) != 1 || self->nthreads != 1;
     struct file *f = NULL;
 
     if (shared) {

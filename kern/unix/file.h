@@ -70,7 +70,8 @@ struct node {
     struct vm_object *object;   /* (n) regular files: made on first need */
     struct node *object_next;   /* regular.c: nodes by object */
     struct node *parent;        /* (N) of a directory, no reference */
-    struct dirent *name;        /* (N) one of its names, NULL: it has none */
+    struct dirent *name;        /* (N) one of its names; NULL: node_name() */
+    struct dirent *hint;        /* (N) of a directory: where it was read */
     struct dirent *entries;     /* (N) of a directory, oldest first */
     struct dirent *last;        /* (N) */
     uint64_t cookie;            /* (N) of the next entry of a directory */
@@ -78,6 +79,8 @@ struct node {
     void *private;              /* the ops' own: symlink text, pipe ... */
     uint32_t seals;             /* (n) memfd */
     bool mapped;                /* (n) was, shared and writable */
+    bool named;                 /* (N) it has a name in the tree, or had */
+    uint64_t charged;           /* (n) pages, regular.c */
     _Atomic uint32_t running;   /* processes whose program it is */
 };
 

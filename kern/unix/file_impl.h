@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * file_impl.h - what the files of kern/unix that make up the file system
- * share: node.c name.c open.c fd.c io.c stat.c regular.c pipe.c poll.c
- * tty.c dev.c procfs.c cpio.c files.c.
+ * share: node.c name.c open.c fd.c io.c stat.c regular.c archive.c pipe.c
+ * poll.c tty.c dev.c procfs.c cpio.c files.c.
  */
 #ifndef FILE_IMPL_H
 #define FILE_IMPL_H
@@ -67,6 +67,14 @@ struct dirent *node_entry(struct node *dir, const char *name, size_t len);
 int64_t node_enter(struct node *dir, const char *name, size_t len,
     struct node *n);
 struct node *node_remove(struct dirent *d);
+/* Tree locked.  May a name be added?  -ENOSPC: there are too many. */
+int64_t node_room(void);
+/* Tree locked.  One of n's names, or NULL. */
+struct dirent *node_name(struct node *n);
+/* The same numbers for statfs(2): how many names may be, and are left. */
+uint64_t node_space(uint64_t *left);
+/* Pages of this machine that somebody could have. */
+uint64_t node_memory(void);
 /* Boot: a node with a name in dir; returned without a reference. */
 struct node *node_make(struct node *dir, const char *name, uint32_t mode,
     uint64_t rdev, const struct node_ops *ops);
@@ -139,6 +147,8 @@ void regular_trim(void);
 int64_t regular_allocate(struct node *n, uint32_t mode, uint64_t offset,
     uint64_t len);
 uint64_t regular_blocks(struct node *n);        /* of 512 bytes */
+/* How many pages all files may have, and how many of them are left. */
+uint64_t regular_space(uint64_t *left);
 /* The node whose bytes an object (identity) holds; referenced, or NULL. */
 struct node *regular_find(const struct vm_object *o);
 

@@ -4,7 +4,6 @@
  */
 #include "file_impl.h"
 #include "hooks.h"
-#include "hooks.h"
 
 void
 files_init(void)

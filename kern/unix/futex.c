@@ -52,10 +52,13 @@ struct futex_waiter {
     uint32_t bits;
     _Atomic uint32_t woken;
 };
+struct futex_bucket {
+    struct futex_waiter *head, *tail;   /* who has waited longest is first */
+    uint64_t queued;                    /* how often anybody queued here */
+};
 
 static struct vm_spin futex_lock;
-static struct futex_waiter *futex_queue[FUTEX_BUCKETS];  /* newest first */
-static uint64_t futex_queued;           /* how often anybody queued */
+static struct futex_bucket futex_buckets[FUTEX_BUCKETS];
 
 void
 futex_init(void)
@@ -63,19 +66,36 @@ futex_init(void)
     futex_lock = (struct vm_spin)VM_SPIN_INIT(KERN_RANK_SIGNAL);
 }
 
-static inline struct futex_waiter **
+static inline struct futex_bucket *
 futex_bucket(const struct futex_key *k)
 {
     uint64_t h = ((uint64_t)(uintptr_t)k->space >> 4) + (k->offset >> 2);
 
     h *= UINT64_C(0x9e3779b97f4a7c15);
-    return &futex_queue[h >> 56];
+    return &futex_buckets[h >> 56];
 }
 
 static inline bool
 futex_same(const struct futex_key *x, const struct futex_key *y)
 {
     return x->space == y->space && x->offset == y->offset;
+}
+
+/*
+ * Do others see what is there?  What is inherited as a copy is nobody else's;
+ * what is not inherited (MADV_DONTFORK) may be.
+ */
+static bool
+futex_is_shared(struct vm_map *map, uint64_t va, const struct vm_lookup *l)
+{
+    enum vm_inherit inherit = VM_ATTR_INHERIT(l->attr);
+    struct vm_region r;
+    vaddr_t at = va;
+
+    if (inherit != VM_INHERIT_NONE) {
+        return inherit == VM_INHERIT_SHARE;
+    }
+    return vm_map_region(map, &at, &r) && at <= va && r.shared;
 }
 
 /* What the word at va is called; -EINVAL, -EFAULT. */
@@ -96,12 +116,12 @@ futex_key(uint64_t va, bool private, struct futex_key *key)
     if (vm_map_lookup(map, va, &l) != VM_OK) {
         return -UNIX_EFAULT;
     }
-    if (VM_ATTR_INHERIT(l.attr) != VM_INHERIT_SHARE) {
+    if (!futex_is_shared(map, va, &l)) {
         return 0;
     }
-    if (l.object == NULL) {
-        /* Never touched: it gets its object now. */
-        if (vm_map_prepare(map, va, false) != VM_OK ||
+    if (l.object == NULL || (l.attr & VM_ATTR_NEEDS_COPY) != 0) {
+        /* It gets now the object that it is going to have. */
+        if (vm_map_prepare(map, va, true) != VM_OK ||
             vm_map_lookup(map, va, &l) != VM_OK) {
             return -UNIX_EFAULT;
         }
@@ -116,56 +136,61 @@ futex_key(uint64_t va, bool private, struct futex_key *key)
 static void
 futex_put(struct futex_waiter *w)
 {
-    struct futex_waiter **bucket = futex_bucket(&w->key);
+    struct futex_bucket *b = futex_bucket(&w->key);
 
-    w->prev = NULL;
-    w->next = *bucket;
-    if (w->next != NULL) {
-        w->next->prev = w;
+    w->next = NULL;
+    w->prev = b->tail;
+    if (b->tail != NULL) {
+        b->tail->next = w;
+    } else {
+        b->head = w;
     }
-    *bucket = w;
-    futex_queued++;
+    b->tail = w;
+    b->queued++;
 }
 
 static void
 futex_remove(struct futex_waiter *w)
 {
+    struct futex_bucket *b = futex_bucket(&w->key);
+
     if (w->prev != NULL) {
         w->prev->next = w->next;
     } else {
-        *futex_bucket(&w->key) = w->next;
+        b->head = w->next;
     }
     if (w->next != NULL) {
         w->next->prev = w->prev;
+    } else {
+        b->tail = w->prev;
     }
 }
 
-/* The one that has waited longest, NULL: nobody does. */
+/* w, or the first behind it that waits for key and one of bits; or NULL. */
 static struct futex_waiter *
-futex_oldest(const struct futex_key *key, uint32_t bits)
+futex_next(struct futex_waiter *w, const struct futex_key *key,
+    uint32_t bits)
 {
-    struct futex_waiter *found = NULL;
-
-    for (struct futex_waiter *w = *futex_bucket(key); w != NULL;
-        w = w->next) {
-        if (futex_same(&w->key, key) && (w->bits & bits) != 0) {
-            found = w;
-        }
+    while (w != NULL && (!futex_same(&w->key, key) ||
+        (w->bits & bits) == 0)) {
+        w = w->next;
     }
-    return found;
+    return w;
 }
 
 static int64_t
 futex_wake_locked(const struct futex_key *key, uint64_t n, uint32_t bits)
 {
-    struct futex_waiter *w;
+    struct futex_waiter *w = futex_bucket(key)->head, *next;
     uint64_t woken = 0;
 
-    while (woken < n && (w = futex_oldest(key, bits)) != NULL) {
+    while (woken < n && (w = futex_next(w, key, bits)) != NULL) {
+        next = w->next;
         futex_remove(w);
         vm_set(&w->woken, 1);
         kern_wake(&w->woken);
         woken++;
+        w = next;
     }
     return (int64_t)woken;
 }
@@ -250,18 +275,20 @@ static int64_t
 futex_move_locked(const struct futex_key *from, const struct futex_key *to,
     uint64_t n)
 {
-    struct futex_waiter *w;
+    struct futex_waiter *w = futex_bucket(from)->head, *next;
     uint64_t moved = 0;
 
     if (futex_same(from, to)) {
         return 0;
     }
     while (moved < n &&
-        (w = futex_oldest(from, FUTEX_BITSET_ANY)) != NULL) {
+        (w = futex_next(w, from, FUTEX_BITSET_ANY)) != NULL) {
+        next = w->next;
         futex_remove(w);
         w->key = *to;
         futex_put(w);
         moved++;
+        w = next;
     }
     return (int64_t)moved;
 }
@@ -271,6 +298,7 @@ futex_requeue(const uint64_t *a, bool private, bool compare)
 {
     uint64_t nwake = (uint32_t)a[2], nmove = (uint32_t)a[3];
     struct futex_key from, to;
+    const uint64_t *at;
     uint64_t queued;
     uint32_t seen;
     int64_t moved, result = futex_key(a[0], private, &from);
@@ -284,9 +312,10 @@ futex_requeue(const uint64_t *a, bool private, bool compare)
     if ((int32_t)a[2] < 0 || (int32_t)a[3] < 0) {
         return -UNIX_EINVAL;
     }
+    at = &futex_bucket(&from)->queued;
     for (;;) {
         vm_spin_lock(&futex_lock);
-        queued = futex_queued;
+        queued = *at;
         vm_spin_unlock(&futex_lock);
         if (compare && md_user_load32(a[0], &seen) != VM_OK) {
             return -UNIX_EFAULT;
@@ -295,7 +324,7 @@ futex_requeue(const uint64_t *a, bool private, bool compare)
             return -UNIX_EAGAIN;
         }
         vm_spin_lock(&futex_lock);
-        if (!compare || queued == futex_queued) {
+        if (!compare || queued == *at) {
             break;
         }
         vm_spin_unlock(&futex_lock);

@@ -357,7 +357,7 @@ sys_mremap(const uint64_t *a)
     struct vm_map *map = proc_current()->map;
     vsize_t old = mem_round(a[1]), new = mem_round(a[2]);
     uint64_t flags = a[3];
-    vaddr_t addr = a[0], at = addr;
+    vaddr_t addr = a[0], at;
     struct vm_region r;
     bool full;
     int64_t result;
@@ -384,6 +384,7 @@ sys_mremap(const uint64_t *a)
     if (full && (flags & MREMAP_MAYMOVE) != 0) {
         result = mremap_move(map, addr, old, new, 0);
     }
+    at = (vaddr_t)result;
     if (result > 0 && new > old && vm_map_region(map, &at, &r) &&
         r.wired_count != 0) {
         (void)!vm_map_wire(map, (vaddr_t)result + old, new - old);

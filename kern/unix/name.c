@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * name.c - calls that change names: mkdir(2), rmdir(2), unlink(2), link(2),
- * symlink(2), rename(2), mknod(2), readlink(2), chdir(2), getcwd(2).
+ * symlink(2), mknod(2), readlink(2), chdir(2), getcwd(2).
  *
  * Each finds its places with the tree locked, decides and acts before it lets
  * go, so a name changes in one step.  What loses its last name is let go of
@@ -12,8 +12,6 @@
 #define AT_REMOVEDIR            0x200u
 #define AT_SYMLINK_FOLLOW       0x400u
 #define AT_EMPTY_PATH           0x1000u
-#define RENAME_NOREPLACE        1u
-#define RENAME_EXCHANGE         2u
 
 #define CWD     ((uint64_t)UNIX_AT_FDCWD)
 
@@ -61,7 +59,7 @@ name_is_free(const struct place *p, bool directory)
     if (p->dir->ops->lookup != NULL) {
         return -UNIX_EACCES;
     }
-    return p->dir->nlink == 0 ? -UNIX_ENOENT : 0;
+    return p->dir->nlink == 0 ? -UNIX_ENOENT : node_room();
 }
 
 /* Give n, new and with one reference that goes, the name. */
@@ -276,6 +274,8 @@ name_link(uint64_t from_fd, uint64_t from, uint64_t to_fd, uint64_t to,
             error = -UNIX_EPERM;
         } else if (error == 0 && n->nlink == 0) {
             error = -UNIX_ENOENT;
+        } else if (error == 0 && !n->named) {
+            error = -UNIX_EXDEV;        /* a pipe, a file of /proc */
         }
         if (error == 0) {
             error = node_enter(m.place.dir, m.place.name, m.place.len, n);

@@ -18,12 +18,15 @@
 #include "vm_zone.h"
 
 #define NODE_BUCKETS    1024u
+#define NODE_MEMORY     8192u           /* bytes of memory for each name */
 
 struct vm_mutex tree_lock = VM_MUTEX_INIT(KERN_RANK_TREE);
 static struct vm_zone node_zone;
 static struct dirent *node_hash[NODE_BUCKETS];
 static struct node *root;
 static _Atomic uint64_t node_last_ino;
+static uint64_t node_names;             /* (N) dirents */
+static uint64_t node_names_most;        /* (c) */
 
 int64_t
 file_now(void)
@@ -129,6 +132,48 @@ node_exe_unref(struct node *n)
 
 /* ---- names -------------------------------------------------------------- */
 
+uint64_t
+node_memory(void)
+{
+    return vm_page_count - vm_page_kind_count(VM_PAGE_RESERVED) -
+        vm_page_kind_count(VM_PAGE_DEVICE);
+}
+
+int64_t
+node_room(void)
+{
+    return node_names < node_names_most ? 0 : -UNIX_ENOSPC;
+}
+
+uint64_t
+node_space(uint64_t *left)
+{
+    uint64_t names;
+
+    vm_mutex_lock(&tree_lock);
+    names = node_names;
+    vm_mutex_unlock(&tree_lock);
+    *left = names < node_names_most ? node_names_most - names : 0;
+    return node_names_most;
+}
+
+/* The one that was kept has gone; that seldom matters to anybody. */
+struct dirent *
+node_name(struct node *n)
+{
+    if (n->name == NULL && n->named && n->nlink != 0) {
+        for (unsigned i = 0; i < NODE_BUCKETS && n->name == NULL; i++) {
+            struct dirent *d = node_hash[i];
+
+            while (d != NULL && d->node != n) {
+                d = d->hash_next;
+            }
+            n->name = d;
+        }
+    }
+    return n->name;
+}
+
 static uint32_t
 node_name_hash(const struct node *dir, const char *name, size_t len)
 {
@@ -186,7 +231,9 @@ node_enter(struct node *dir, const char *name, size_t len, struct node *n)
     dir->size++;
     dir->mtime = dir->ctime = file_now();
     node_ref(n);
+    node_names++;
     n->name = d;
+    n->named = true;
     n->nlink++;
     if (node_is(n, UNIX_S_IFDIR)) {
         n->parent = dir;
@@ -208,6 +255,10 @@ node_remove(struct dirent *d)
     *at = d->hash_next;
     *(d->prev != NULL ? &d->prev->next : &dir->entries) = d->next;
     *(d->next != NULL ? &d->next->prev : &dir->last) = d->prev;
+    if (dir->hint == d) {
+        dir->hint = d->prev;
+    }
+    node_names--;
     dir->size--;
     dir->mtime = dir->ctime = n->ctime = file_now();
     n->nlink--;
@@ -271,7 +322,7 @@ node_path(struct node *n, char *buf, size_t size)
     buf[--at] = 0;
     vm_mutex_lock(&tree_lock);
     while (n != root && error == 0) {
-        struct dirent *d = n->name;
+        struct dirent *d = node_name(n);
 
         if (d == NULL) {
             error = -UNIX_ENOENT;
@@ -312,6 +363,7 @@ void
 node_init(void)
 {
     vm_zone_init(&node_zone, "node", sizeof(struct node));
+    node_names_most = (node_memory() << vm_page_shift) / NODE_MEMORY;
     root = node_create_dir(0755);
     if (root == NULL) {
         kern_panic("no memory for /");

@@ -90,6 +90,10 @@ open_create(struct place *p, uint32_t mode, struct node **out)
     if (p->dir->nlink == 0) {
         return -UNIX_ENOENT;
     }
+    error = node_room();
+    if (error != 0) {
+        return error;
+    }
     n = node_create(UNIX_S_IFREG | (mode & 07777 &
         ~proc_current()->umask), &regular_ops);
     if (n == NULL) {

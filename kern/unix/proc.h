@@ -53,6 +53,7 @@ struct unix_sigaction {
 enum proc_state { PROC_LIVE, PROC_EXITING, PROC_ZOMBIE };
 
 #define PROC_RLIMITS 16u
+#define PROC_RLIMIT_SIGPENDING 11u
 
 struct proc {
     void *zone_link;
@@ -61,7 +62,7 @@ struct proc {
     enum proc_state state;      /* (T) */
     int pid;                    /* (c) */
     int pgid, sid;              /* (T) */
-    struct proc *parent;        /* (T) */
+    struct proc *parent;        /* (T) NULL: reaped, or process 1 */
     struct proc *children;      /* (T) */
     struct proc *next, *prev;   /* (T) siblings */
     struct proc *hash_next;     /* (T) by pid */
@@ -88,9 +89,11 @@ struct proc {
 
     struct vm_spin signal_lock;
     bool exiting;               /* (s) every thread is to end */
+    struct thread *last;        /* (s) in exec: all but it are to end */
     int exit_status;            /* (s) what wait4 will tell, unless killed */
     uint64_t pending;           /* (s) for any thread */
     struct signal_info *info;   /* (s) of those, oldest first */
+    unsigned queued;            /* (s) records here and of the threads */
     struct unix_sigaction action[UNIX_NSIG + 1];        /* (s) */
     uint64_t alarm;             /* (s) ns, 0: none */
     uint64_t alarm_interval;    /* (s) ns, 0: once */

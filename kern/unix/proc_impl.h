@@ -34,7 +34,7 @@ void proc_thread_add(struct proc *p, struct thread *t);
 /* (T) held. */
 struct proc *proc_find_locked(int pid);
 void proc_link(struct proc *p, struct proc *parent);
-/* Out of the tree; the tree's reference goes. */
+/* Out of the tree, without a parent; the tree's reference goes. */
 void proc_unlink(struct proc *p);
 /* Each process, no reference taken. */
 struct proc *proc_next_locked(struct proc *p);
@@ -43,8 +43,13 @@ struct proc *proc_next_locked(struct proc *p);
 void proc_kill_locked(struct proc *p, int wait_status);
 /* The running thread ends, and its process with the last of them. */
 _Noreturn void proc_thread_exit(void);
-/* exec: all other threads end; false if the process itself is to. */
+/* exec: all other threads end; false if the running one is to. */
 bool proc_only_thread(struct proc *p);
+/*
+ * As kern_wait(), but only the end of the running thread breaks it off
+ * (VM_E_INTR, and it has to go back at once), not a signal with a handler.
+ */
+int proc_wait(_Atomic uint32_t *word, uint32_t value);
 /* A child in vfork lets its parent go on. */
 void proc_vfork_release(struct proc *p);
 
@@ -92,6 +97,13 @@ void signal_init(void);
 void signal_exec(struct proc *p);
 /* Records that nobody will read. */
 void signal_drop(struct signal_info *list);
+/* (s) held: all records of one of p's lists, for signal_drop(). */
+struct signal_info *signal_all(struct proc *p, struct signal_info **list);
+/*
+ * As proc_signal; -EAGAIN, and nothing is sent, if the record of a real-time
+ * signal finds no room (RLIMIT_SIGPENDING).
+ */
+int64_t signal_queue(struct proc *p, const struct unix_siginfo *info);
 /* (s) held: p's pending signals concern other threads now. */
 void signal_retarget(struct proc *p);
 /*

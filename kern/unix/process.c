@@ -244,6 +244,7 @@ proc_child_remove(struct proc *p)
     if (p->next != NULL) {
         p->next->prev = p->prev;
     }
+    p->parent = NULL;
 }
 
 void
@@ -419,7 +420,8 @@ void
 proc_vfork_release(struct proc *p)
 {
     if (vm_get(&p->vfork_done) == 0) {
-        vm_set(&p->vfork_done, 1);
+        /* What the child did to the common memory comes before. */
+        atomic_store_explicit(&p->vfork_done, 1, memory_order_release);
         kern_wake(&p->vfork_done);
     }
 }
@@ -503,8 +505,7 @@ proc_thread_remove(struct proc *p, struct thread *t)
     *at = t->sibling;
     left = --p->nthreads;
     p->ticks += proc_thread_ticks(t);
-    info = unix_thread(t)->info;
-    unix_thread(t)->info = NULL;
+    info = signal_all(p, &unix_thread(t)->info);
     if (left != 0 && p->pending != 0) {
         signal_retarget(p);
     }
@@ -547,31 +548,60 @@ proc_exit(int wait_status)
     proc_thread_exit();
 }
 
+int
+proc_wait(_Atomic uint32_t *word, uint32_t value)
+{
+    struct thread *t = thread_current();
+    uint32_t signal = 0;
+    int error;
+
+    while ((error = kern_wait(word, value, true)) == VM_E_INTR &&
+        vm_get(&t->stop) == 0) {
+        signal |= atomic_fetch_and_explicit(&t->head.work, ~WORK_SIGNAL,
+            memory_order_seq_cst) & WORK_SIGNAL;
+    }
+    if (signal != 0) {
+        (void)atomic_fetch_or_explicit(&t->head.work, signal,
+            memory_order_seq_cst);
+    }
+    return error;
+}
+
+/* (s) held: all but self are to end; true: they have. */
+static bool
+proc_stop_others(struct proc *p, struct thread *self)
+{
+    for (struct thread *t = p->threads; t != NULL; t = t->sibling) {
+        if (t != self) {
+            t->stop = 1;
+            thread_interrupt(t, WORK_SIGNAL);
+        }
+    }
+    /* If two want to be the only one, the first has its will. */
+    p->last = p->nthreads == 1 ? NULL : self;
+    return p->nthreads == 1;
+}
+
 bool
 proc_only_thread(struct proc *p)
 {
     struct thread *self = thread_current();
-    bool alone = false, exiting;
 
-    do {
+    for (;;) {
         uint32_t event = atomic_load_explicit(&p->thread_event,
             memory_order_acquire);
+        bool may, alone;
 
         vm_spin_lock(&p->signal_lock);
-        for (struct thread *t = p->threads; t != NULL; t = t->sibling) {
-            if (t != self) {
-                t->stop = 1;
-                thread_interrupt(t, WORK_SIGNAL);
-            }
-        }
-        alone = p->nthreads == 1;
-        exiting = p->exiting;
+        may = !p->exiting && (p->last == NULL || p->last == self);
+        alone = may && proc_stop_others(p, self);
         vm_spin_unlock(&p->signal_lock);
-        if (!alone && !exiting) {
-            (void)kern_wait(&p->thread_event, event, false);
+        if (alone || !may) {
+            return may;
         }
-    } while (!alone && !exiting);
-    return !exiting;
+        /* Broken off only by the end of the process: it is seen above. */
+        (void)proc_wait(&p->thread_event, event);
+    }
 }
 
 int64_t

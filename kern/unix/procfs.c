@@ -12,6 +12,8 @@
  */
 #include "procfs_impl.h"
 
+#include "vm_fault.h"
+
 #define PROCFS_TEXT     2000u           /* bytes of a first try */
 #define PROCFS_PIDS     0x1000u         /* positions of processes, descriptors */
 
@@ -49,6 +51,7 @@ static const struct procfs_entry {
     { "core_pattern", IN_KERNEL, 0, 8, procfs_zero },
     { "overcommit_memory", IN_VM, 0, 8, procfs_zero },
     { "max_map_count", IN_VM, 0, 8, procfs_map_count },
+    { "fault_around_bytes", IN_VM, 0, 8, procfs_fault_around },
     { "drop_caches", IN_VM, 0, 8, procfs_zero },
     { "maps", IN_PID, 0, 8, procfs_maps },
     { "status", IN_PID, 0, 8, procfs_status },
@@ -430,7 +433,7 @@ procfs_drop(struct procfs_text *t)
         kern_free(t->buf, t->room);
     }
     t->buf = NULL;
-    t->room = 0;
+    t->room = t->len = 0;
 }
 
 /* Make it, with more room until it fits. */
@@ -451,8 +454,12 @@ procfs_fill(struct procfs_text *t, procfs_make *make)
         }
         t->len = 0;
         error = make(t);
-        if (error != 0 || t->len < t->room) {
+        if (error != 0) {
+            procfs_drop(t);
             return error == -UNIX_ENOENT ? -UNIX_ESRCH : error;
+        }
+        if (t->len < t->room) {
+            return 0;
         }
         room = t->len + t->len / 4 + 64;
     }
@@ -495,12 +502,43 @@ procfs_read(struct file *f, struct file_io *io)
     return result;
 }
 
-/* Settings are taken and mean nothing. */
+/* What one fault maps, in bytes, as in Linux's file of that name. */
+static int64_t
+procfs_set_fault_around(struct file_io *io)
+{
+    char text[16] = "";
+    uint64_t bytes = 0, pages, len = io->len;
+    int64_t error;
+
+    if (len >= sizeof(text)) {
+        return -UNIX_EINVAL;
+    }
+    error = file_io_in(io, text, (size_t)len);
+    if (error != 0) {
+        return error;
+    }
+    for (const char *c = text; *c >= '0' && *c <= '9'; c++) {
+        bytes = bytes * 10 + (uint64_t)(*c - '0');
+    }
+    pages = bytes >> vm_page_shift;
+    if (pages == 0 || pages > UINT16_MAX || (pages & (pages - 1)) != 0) {
+        return -UNIX_EINVAL;
+    }
+    vm_fault_around = (unsigned)pages;
+    return (int64_t)len;
+}
+
+/* The other settings are taken and mean nothing. */
 static int64_t
 procfs_write(struct file *f, struct file_io *io)
 {
-    return procfs_entry(f->node)->in == IN_KERNEL ||
-        procfs_entry(f->node)->in == IN_VM ? (int64_t)io->len : -UNIX_EIO;
+    const struct procfs_entry *e = procfs_entry(f->node);
+
+    if (e->make == procfs_fault_around) {
+        return procfs_set_fault_around(io);
+    }
+    return e->in == IN_KERNEL || e->in == IN_VM ? (int64_t)io->len :
+        -UNIX_EIO;
 }
 
 static void

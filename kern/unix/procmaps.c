@@ -194,12 +194,10 @@ status_signals(struct procfs_text *t, struct proc *p)
 {
     uint64_t ignored = 0, caught = 0, blocked = 0, pending;
 
-    vm_mutex_lock(&p->lock);
-    if (p->threads != NULL && p->threads->unix_thread != NULL) {
+    vm_spin_lock(&p->signal_lock);
+    if (p->threads != NULL) {
         blocked = unix_thread(p->threads)->mask;
     }
-    vm_mutex_unlock(&p->lock);
-    vm_spin_lock(&p->signal_lock);
     pending = p->pending;
     for (unsigned i = 1; i <= UNIX_NSIG; i++) {
         ignored |= p->action[i].handler == SIGNAL_IGNORE ?

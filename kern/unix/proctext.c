@@ -4,6 +4,7 @@
  */
 #include "procfs_impl.h"
 
+#include "vm_fault.h"
 #include "vm_stat.h"
 
 #define NS          1000000000u
@@ -177,6 +178,14 @@ int64_t
 procfs_pid_max(struct procfs_text *t)
 {
     procfs_put(t, "32768\n");
+    return 0;
+}
+
+int64_t
+procfs_fault_around(struct procfs_text *t)
+{
+    procfs_put(t, "%llu\n",
+        (unsigned long long)vm_fault_around << vm_page_shift);
     return 0;
 }
 

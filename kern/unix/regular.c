@@ -15,6 +15,10 @@
  * bytes still count: truncation lowers it, and beyond it the pager says
  * "nothing there", which is zeros.
  *
+ * Space: all files together may have half of memory (ENOSPC), counted when
+ * they are written and cut.  Pages that a program makes by storing into a hole
+ * that it has mapped are counted with the next write.
+ *
  * Sizes: the object has as many pages as the file, so that a program gets
  * SIGBUS beyond; in the last page the bytes past the end are zeros.
  *
@@ -22,11 +26,10 @@
  * so come one after the other.  Readers take none: what they read is a page
  * at a time, and a page that is cut off under them is the end of the file.
  */
-#include "file_impl.h"
+#include "regular_impl.h"
 #include "vm_object_io.h"
 
 #define REGULAR_SMALL   256u            /* bounces on the stack */
-#define REGULAR_CLUSTER 16u             /* pages that a pager provides */
 #define REGULAR_BUCKETS 256u
 
 #define F_SEAL_SHRINK   2u
@@ -38,20 +41,11 @@
 #define FALLOC_PUNCH    2u
 #define FALLOC_ZERO     16u
 
-struct regular_archive {
-    struct vm_pager pager;
-    const unsigned char *bytes;
-    _Atomic uint64_t valid;
-    bool keep;                  /* its node lives on without the object */
-};
-
 /* Nodes that have an object, for names in /proc/PID/maps. */
 static struct vm_spin regular_lock = VM_SPIN_INIT(KERN_RANK_SIGNAL);
 static struct node *regular_hash[REGULAR_BUCKETS];
-/* The last page of a file of the archive is completed here. */
-static struct vm_mutex regular_tail_lock =
-    VM_MUTEX_INIT(KERN_RANK_WINDOW);
-static unsigned char *regular_tail;
+static uint64_t regular_most;           /* (c) pages that files may have */
+static _Atomic uint64_t regular_used;   /* the sum of all nodes' charged */
 
 static vm_pgno_t
 regular_pages(uint64_t size)
@@ -59,124 +53,13 @@ regular_pages(uint64_t size)
     return (size + VM_PAGE_MASK) >> vm_page_shift;
 }
 
-/* ---- the pager of the archive ------------------------------------------- */
-
-static void
-archive_nothing(struct vm_pager *pg)
-{
-    (void)pg;
-}
-
-static void
-archive_provide(struct regular_archive *ar, vm_pgno_t pgno, vm_pgno_t n)
-{
-    uint64_t valid = vm_get(&ar->valid), start = pgno << vm_page_shift;
-    vm_pgno_t whole = valid >> vm_page_shift;
-    size_t tail = valid & VM_PAGE_MASK;
-    int error = VM_OK;
-
-    if (pgno < whole) {
-        n = n < whole - pgno ? n : whole - pgno;
-        error = vm_pager_data_provided(&ar->pager, pgno, n,
-            ar->bytes + start, VM_PROT_NONE, false);
-    } else if (pgno == whole && tail > 0) {
-        vm_mutex_lock(&regular_tail_lock);
-        memcpy(regular_tail, ar->bytes + start, tail);
-        memset(regular_tail + tail, 0, VM_PAGE_SIZE - tail);
-        error = vm_pager_data_provided(&ar->pager, pgno, 1, regular_tail,
-            VM_PROT_NONE, false);
-        vm_mutex_unlock(&regular_tail_lock);
-    } else {
-        error = vm_pager_data_unavailable(&ar->pager, pgno, n);
-    }
-    /* It was cut short meanwhile, or memory is too short for more. */
-    (void)error;
-}
-
-/*
- * Copying costs the same now or later, but each request costs a sleep: so
- * the neighbours come along, the page asked for first.
- */
-static void
-archive_request(struct vm_pager *pg, vm_pgno_t pgno, vm_pgno_t n,
-    vm_prot_t access)
-{
-    struct regular_archive *ar = kern_container(pg,
-        struct regular_archive, pager);
-    vm_pgno_t start = pgno & ~(vm_pgno_t)(REGULAR_CLUSTER - 1);
-    vm_pgno_t whole = vm_get(&ar->valid) >> vm_page_shift;
-    vm_pgno_t end = start + REGULAR_CLUSTER;
-
-    (void)access;
-    for (vm_pgno_t i = 0; i < n; i++) {
-        archive_provide(ar, pgno + i, 1);
-    }
-    end = end < whole ? end : whole;
-    if (start < end && vm_page_free_count() > vm_page_count / 8) {
-        archive_provide(ar, start, end - start);
-    }
-}
-
-static void
-archive_write(struct vm_pager *pg, vm_pgno_t pgno, vm_pgno_t n,
-    const void *data)
-{
-    (void)data;
-    /* Refused: memory is where it stays. */
-    if (vm_pager_write_done(pg, pgno, n, false) != VM_OK) {
-        return;
-    }
-}
-
-static void
-archive_unlock(struct vm_pager *pg, vm_pgno_t pgno, vm_pgno_t n,
-    vm_prot_t access)
-{
-    (void)pg;
-    (void)pgno;
-    (void)n;
-    (void)access;
-}
-
-static void
-archive_completed(struct vm_pager *pg, vm_pgno_t pgno, vm_pgno_t n)
-{
-    (void)pg;
-    (void)pgno;
-    (void)n;
-}
-
-static void
-archive_terminate(struct vm_pager *pg)
-{
-    struct regular_archive *ar = kern_container(pg,
-        struct regular_archive, pager);
-
-    if (!ar->keep) {
-        kern_free(ar, sizeof(*ar));
-    }
-}
-
-static const struct vm_pager_ops archive_ops = {
-    .init = archive_nothing,
-    .data_request = archive_request,
-    .data_write = archive_write,
-    .data_create = archive_write,
-    .data_unlock = archive_unlock,
-    .lock_completed = archive_completed,
-    .terminate = archive_terminate,
-};
-
 /* ---- nodes and objects -------------------------------------------------- */
 
 void
 regular_init(void)
 {
-    regular_tail = kern_map_pages((unsigned)(VM_PAGE_SIZE >>
-        MD_PAGE_SHIFT));
-    if (regular_tail == NULL) {
-        kern_panic("no memory for files");
-    }
+    archive_init();
+    regular_most = node_memory() / 2;
 }
 
 struct node *
@@ -268,9 +151,44 @@ regular_unpublish(struct node *n)
     *at = n->object_next;
 }
 
+/* ---- space -------------------------------------------------------------- */
+
+/* n->lock held, or the last reference gone: what n has now is charged. */
+static void
+regular_charge(struct node *n, uint64_t pages)
+{
+    atomic_fetch_add_explicit(&regular_used, pages - n->charged,
+        memory_order_relaxed);
+    n->charged = pages;
+}
+
+static void
+regular_recharge(struct node *n)
+{
+    regular_charge(n, vm_object_page_count(n->object));
+}
+
+static bool
+regular_has_room(uint64_t pages)
+{
+    uint64_t used = vm_get(&regular_used);
+
+    return used <= regular_most && pages <= regular_most - used;
+}
+
+uint64_t
+regular_space(uint64_t *left)
+{
+    uint64_t used = vm_get(&regular_used);
+
+    *left = used < regular_most ? regular_most - used : 0;
+    return regular_most;
+}
+
 static void
 regular_destroy(struct node *n)
 {
+    regular_charge(n, 0);
     if (n->object != NULL) {
         vm_spin_lock(&regular_lock);
         regular_unpublish(n);
@@ -482,7 +400,13 @@ regular_resize(struct node *n, uint64_t size)
         vm_set(&ar->valid, size);
     }
     n->size = size;
-    return size < old ? regular_zero_tail(n, size) : 0;
+    if (size < old) {
+        error = regular_zero_tail(n, size);
+        /* If not now, then before these bytes are part of the file. */
+        n->mapped = n->mapped || error != 0;
+        regular_recharge(n);
+    }
+    return error;
 }
 
 int64_t
@@ -504,6 +428,44 @@ regular_truncate(struct node *n, uint64_t size)
         n->mtime = n->ctime = file_now();
     }
     vm_mutex_unlock(&n->lock);
+    return error;
+}
+
+/*
+ * n->lock held: [offset, end) of the file reads as zeros from now on.  Only
+ * what is there has to be touched: pages in memory, bytes of the archive.
+ */
+static int64_t
+regular_zero(struct node *n, uint64_t offset, uint64_t end)
+{
+    struct regular_archive *ar = n->private;
+    uint64_t valid = ar != NULL ? vm_get(&ar->valid) : 0;
+    int64_t error = 0;
+
+    if (offset < valid) {
+        uint64_t to = end < valid ? end : valid;
+
+        error = regular_error(vm_object_zero(n->object, offset,
+            to - offset));
+        offset = to;
+    }
+    while (offset < end && error == 0) {
+        vm_pgno_t pgno = offset >> vm_page_shift;
+        uint64_t to;
+
+        if (!vm_object_next_page(n->object, &pgno) ||
+            pgno >= regular_pages(end)) {
+            break;
+        }
+        if (pgno << vm_page_shift > offset) {
+            offset = pgno << vm_page_shift;
+        }
+        to = (pgno + 1) << vm_page_shift;
+        to = to < end ? to : end;
+        error = regular_error(vm_object_zero(n->object, offset,
+            to - offset));
+        offset = to;
+    }
     return error;
 }
 
@@ -530,9 +492,13 @@ regular_allocate(struct node *n, uint32_t mode, uint64_t offset,
     if (error == 0 && zero && offset < n->size) {
         error = regular_need_object(n);
         if (error == 0) {
-            error = regular_error(vm_object_zero(n->object, offset,
-                (end < n->size ? end : n->size) - offset));
+            error = regular_zero(n, offset, end < n->size ? end : n->size);
         }
+    }
+    /* Nothing is set aside, but what could never be had is refused. */
+    if (error == 0 && (mode & FALLOC_PUNCH) == 0 &&
+        !regular_has_room(len >> vm_page_shift)) {
+        error = -UNIX_ENOSPC;
     }
     if (error == 0 && end > n->size && (mode & FALLOC_KEEP) == 0) {
         error = regular_resize(n, end);
@@ -586,10 +552,10 @@ bounce_piece(const struct regular_bounce *b, uint64_t offset, uint64_t left)
 }
 
 static int64_t
-regular_read_pages(struct node *n, struct file_io *io)
+regular_read_pages(struct node *n, struct file_io *io, uint64_t size)
 {
     struct regular_bounce b;
-    uint64_t offset = io->offset, size = n->size, done = 0;
+    uint64_t offset = io->offset, done = 0;
     int64_t error = 0;
 
     if (offset >= size) {
@@ -617,10 +583,10 @@ regular_read_pages(struct node *n, struct file_io *io)
 
 /* The archive's bytes as they lie, while there is no object. */
 static int64_t
-regular_read_archive(struct node *n, struct file_io *io)
+regular_read_archive(struct node *n, struct file_io *io, uint64_t size)
 {
     struct regular_archive *ar = n->private;
-    uint64_t size = n->size, left;
+    uint64_t left;
 
     if (io->offset >= size) {
         return 0;
@@ -635,18 +601,21 @@ static int64_t
 regular_read_node(struct node *n, struct file_io *io)
 {
     struct vm_object *o;
-    int64_t result;
+    uint64_t size;
 
-    /* Once there it stays; and n->size is no larger than it before. */
+    /*
+     * Once there it stays.  The size is read with it: without an object it
+     * is what the archive has, and a file may grow as soon as we let go.
+     */
     vm_mutex_lock(&n->lock);
     o = n->object;
-    result = o == NULL && n->private == NULL ? 0 : 1;
+    size = n->size;
     vm_mutex_unlock(&n->lock);
-    if (result == 0) {
-        return 0;               /* nobody has ever written to it */
+    if (o != NULL) {
+        return regular_read_pages(n, io, size);
     }
-    return o == NULL ? regular_read_archive(n, io) :
-        regular_read_pages(n, io);
+    /* Or nobody has ever written to it. */
+    return n->private == NULL ? 0 : regular_read_archive(n, io, size);
 }
 
 static int64_t
@@ -668,17 +637,31 @@ node_read(struct node *n, uint64_t offset, void *buf, size_t size)
     return regular_read_node(n, &io);
 }
 
+/* May the page at offset be written, with so little space left? */
+static bool
+regular_page_fits(struct node *n, uint64_t offset)
+{
+    regular_recharge(n);
+    return regular_has_room(1) ||
+        vm_object_has_page(n->object, offset >> vm_page_shift);
+}
+
 static int64_t
 regular_write_pages(struct node *n, struct file_io *io)
 {
     struct regular_bounce b;
     uint64_t offset = io->offset, done = 0;
+    bool ample = regular_has_room((io->len >> vm_page_shift) + 2);
     int64_t error = 0;
 
     bounce_begin(&b, io->len);
     while (io->len > 0 && error == 0) {
         size_t part = bounce_piece(&b, offset, io->len);
 
+        if (!ample && !regular_page_fits(n, offset)) {
+            error = -UNIX_ENOSPC;
+            break;
+        }
         error = file_io_in(io, b.buf, part);
         if (error == 0) {
             error = regular_error(vm_object_write(n->object, offset, b.buf,
@@ -690,6 +673,7 @@ regular_write_pages(struct node *n, struct file_io *io)
         }
     }
     bounce_end(&b);
+    regular_recharge(n);
     return done > 0 ? (int64_t)done : error;
 }
 

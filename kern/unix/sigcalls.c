@@ -216,13 +216,33 @@ sys_sigaltstack(const uint64_t *a)
 
 /* ---- waiting for one -------------------------------------------------- */
 
+/*
+ * Sleep until there may be a signal of set, or one that is not blocked;
+ * VM_E_BUSY: the deadline has passed.  The wish to look for one may be an old
+ * one, for a signal that another thread took or nobody wants any more, and
+ * would end every sleep at once; it must stay if there is one.
+ */
+static int
+sig_doze(uint64_t set, uint64_t deadline)
+{
+    _Atomic uint32_t *work = &thread_current()->head.work, never = 0;
+
+    (void)atomic_fetch_and_explicit(work, ~WORK_SIGNAL,
+        memory_order_seq_cst);
+    if (proc_signal_pending()) {
+        (void)atomic_fetch_or_explicit(work, WORK_SIGNAL,
+            memory_order_seq_cst);
+        return VM_OK;
+    }
+    return signal_is_pending(set) ? VM_OK :
+        thread_wait(&never, 0, true, deadline);
+}
+
 static int64_t
 sig_sleep(void)
 {
-    _Atomic uint32_t never = 0;
-
     while (!proc_signal_pending()) {
-        (void)kern_wait(&never, 0, true);
+        (void)sig_doze(0, 0);
     }
     return -UNIX_EINTR;
 }
@@ -259,7 +279,6 @@ sys_rt_sigtimedwait(const uint64_t *a)
 {
     struct proc *p = proc_current();
     struct unix_thread *ut = unix_thread(thread_current());
-    _Atomic uint32_t never = 0;
     struct unix_siginfo info;
     uint64_t set, ns = 0, deadline = 0;
     int64_t error;
@@ -285,17 +304,14 @@ sys_rt_sigtimedwait(const uint64_t *a)
         if (signo != 0 || woken == VM_E_BUSY || proc_signal_pending()) {
             break;
         }
-        /* The wish may be an old one, for a signal that is gone. */
-        (void)atomic_fetch_and_explicit(&thread_current()->head.work,
-            ~WORK_SIGNAL, memory_order_seq_cst);
-        if (proc_signal_pending() ||
-            signal_is_pending(set)) {
-            continue;
-        }
-        woken = thread_wait(&never, 0, true, deadline);
+        woken = sig_doze(set, deadline);
     }
     vm_spin_lock(&p->signal_lock);
     ut->awaited = 0;
+    if ((p->pending & set) != 0) {
+        /* It came for us, too late: somebody else may wait for it. */
+        signal_retarget(p);
+    }
     vm_spin_unlock(&p->signal_lock);
     if (signo == 0) {
         return proc_signal_pending() ? -UNIX_EINTR : -UNIX_EAGAIN;
@@ -441,10 +457,10 @@ sys_rt_sigqueueinfo(const uint64_t *a)
         return -UNIX_ESRCH;
     }
     if (info.signo != 0) {
-        proc_signal(p, NULL, &info);
+        error = signal_queue(p, &info);
     }
     proc_unref(p);
-    return 0;
+    return error;
 }
 
 /* ---- alarms ----------------------------------------------------------- */

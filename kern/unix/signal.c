@@ -11,8 +11,9 @@
  *   rt_sigreturn       md_signal_pop
  *
  * A standard signal is pending once, a real-time signal as often as it was
- * sent.  A record that finds no memory is lost, the signal is not: its
- * siginfo then says SI_USER.  What is ignored and not blocked leaves no trace
+ * sent.  A record that finds no room (RLIMIT_SIGPENDING, of the receiver) or no
+ * memory is lost, the signal is not: its siginfo then says SI_USER; only
+ * sigqueue's real-time signals are refused.  What is ignored and not blocked leaves no trace
  * and wakes nobody, so that no call ends early for it.
  *
  * Nothing stops here: SIGSTOP and its kin do nothing by default.
@@ -50,6 +51,8 @@
     (SIGNAL_BITS(UNIX_SIGSEGV, UNIX_SIGBUS, UNIX_SIGILL, UNIX_SIGTRAP) | \
     UNIX_SIGBIT(UNIX_SIGFPE) | UNIX_SIGBIT(UNIX_SIGSYS))
 #define SIGNAL_REALTIME 32
+/* Records of one process, whatever its limit says: kernel memory. */
+#define SIGNAL_RECORDS  4096u
 
 static struct vm_zone signal_zone;
 
@@ -68,6 +71,18 @@ signal_drop(struct signal_info *list)
         vm_zone_free(&signal_zone, list);
         list = next;
     }
+}
+
+struct signal_info *
+signal_all(struct proc *p, struct signal_info **list)
+{
+    struct signal_info *all = *list;
+
+    for (struct signal_info *q = all; q != NULL; q = q->next) {
+        p->queued--;
+    }
+    *list = NULL;
+    return all;
 }
 
 void
@@ -140,7 +155,15 @@ signal_is_due(struct proc *p, struct thread *t, int signo)
 }
 
 /* (s) held. */
-static void
+static bool
+signal_has_room(const struct proc *p)
+{
+    return p->queued < SIGNAL_RECORDS &&
+        p->queued < p->rlimit[PROC_RLIMIT_SIGPENDING][0];
+}
+
+/* (s) held.  What is left of q: NULL, the process has the record now. */
+static struct signal_info *
 signal_post(struct proc *p, struct thread *t, int signo,
     struct signal_info *q)
 {
@@ -150,7 +173,7 @@ signal_post(struct proc *p, struct thread *t, int signo,
 
     if (signo == UNIX_SIGKILL) {
         proc_kill_locked(p, UNIX_SIGKILL);
-        return;
+        return q;
     }
     if (t != NULL) {
         unix_thread(t)->pending |= bit;
@@ -161,46 +184,74 @@ signal_post(struct proc *p, struct thread *t, int signo,
         at = &p->info;
         taker = signal_taker(p, bit);
     }
-    while (q != NULL && *at != NULL) {
-        at = &(*at)->next;
-    }
-    if (q != NULL) {
+    if (q != NULL && signal_has_room(p)) {
+        while (*at != NULL) {
+            at = &(*at)->next;
+        }
         *at = q;
+        p->queued++;
+        q = NULL;
     }
     if (taker != NULL) {
         thread_interrupt(taker, WORK_SIGNAL);
     }
+    return q;
 }
 
-void
-proc_signal(struct proc *p, struct thread *t,
-    const struct unix_siginfo *info)
+/* A record of it for signal_post(), NULL: no memory, or it needs none. */
+static struct signal_info *
+signal_record(const struct unix_siginfo *info)
 {
     struct signal_info *q = NULL;
+
+    if (info->signo != UNIX_SIGKILL) {
+        q = vm_zone_alloc(&signal_zone);
+    }
+    if (q != NULL) {
+        q->next = NULL;
+        q->info = *info;
+    }
+    return q;
+}
+
+/* must: with its record, or not at all. */
+static int64_t
+signal_send(struct proc *p, struct thread *t, const struct unix_siginfo *info,
+    bool must)
+{
+    struct signal_info *q;
+    int64_t error = 0;
     bool due;
 
     vm_spin_lock(&p->signal_lock);
     due = signal_is_due(p, t, info->signo);
     vm_spin_unlock(&p->signal_lock);
     if (!due) {
-        return;
+        return 0;
     }
-    if (info->signo != UNIX_SIGKILL) {
-        q = vm_zone_alloc(&signal_zone);
-        if (q != NULL) {
-            q->next = NULL;
-            q->info = *info;
-        }
-    }
+    q = signal_record(info);
     vm_spin_lock(&p->signal_lock);
-    due = signal_is_due(p, t, info->signo);
-    if (due) {
-        signal_post(p, t, info->signo, q);
+    if (must && (q == NULL || !signal_has_room(p))) {
+        error = -UNIX_EAGAIN;
+    } else if (signal_is_due(p, t, info->signo)) {
+        q = signal_post(p, t, info->signo, q);
     }
     vm_spin_unlock(&p->signal_lock);
-    if (!due && q != NULL) {
-        vm_zone_free(&signal_zone, q);
-    }
+    signal_drop(q);
+    return error;
+}
+
+void
+proc_signal(struct proc *p, struct thread *t,
+    const struct unix_siginfo *info)
+{
+    (void)signal_send(p, t, info, false);
+}
+
+int64_t
+signal_queue(struct proc *p, const struct unix_siginfo *info)
+{
+    return signal_send(p, NULL, info, info->signo >= SIGNAL_REALTIME);
 }
 
 void
@@ -226,7 +277,9 @@ void
 signal_retarget(struct proc *p)
 {
     for (struct thread *t = p->threads; t != NULL; t = t->sibling) {
-        if ((p->pending & ~unix_thread(t)->mask) != 0) {
+        const struct unix_thread *ut = t->unix_thread;
+
+        if ((p->pending & ~(ut->mask & ~ut->awaited)) != 0) {
             thread_interrupt(t, WORK_SIGNAL);
         }
     }
@@ -266,9 +319,10 @@ signal_set_mask(uint64_t mask)
     vm_spin_unlock(&p->signal_lock);
 }
 
-/* (s) held.  The first record of signo, and is there one more? */
+/* (s) held.  The first record of signo in p's list, and is there one more? */
 static struct signal_info *
-signal_unlink(struct signal_info **list, int signo, bool *more)
+signal_unlink(struct proc *p, struct signal_info **list, int signo,
+    bool *more)
 {
     struct signal_info *found = NULL;
 
@@ -279,6 +333,7 @@ signal_unlink(struct signal_info **list, int signo, bool *more)
         } else if (found == NULL) {
             found = *list;
             *list = found->next;
+            p->queued--;
         } else {
             *more = true;
             break;
@@ -289,12 +344,13 @@ signal_unlink(struct signal_info **list, int signo, bool *more)
 
 /* Move the records of signo to out. */
 static void
-signal_move(struct signal_info **list, int signo, struct signal_info **out)
+signal_move(struct proc *p, struct signal_info **list, int signo,
+    struct signal_info **out)
 {
     struct signal_info *q;
     bool more;
 
-    while ((q = signal_unlink(list, signo, &more)) != NULL) {
+    while ((q = signal_unlink(p, list, signo, &more)) != NULL) {
         q->next = *out;
         *out = q;
     }
@@ -310,18 +366,18 @@ signal_forget(struct proc *p, int signo)
         return NULL;
     }
     p->pending &= ~bit;
-    signal_move(&p->info, signo, &out);
+    signal_move(p, &p->info, signo, &out);
     for (struct thread *t = p->threads; t != NULL; t = t->sibling) {
         unix_thread(t)->pending &= ~bit;
-        signal_move(&unix_thread(t)->info, signo, &out);
+        signal_move(p, &unix_thread(t)->info, signo, &out);
     }
     return out;
 }
 
 /* (s) held.  Take the most urgent of set out of pending; its number or 0. */
 static int
-signal_dequeue(uint64_t *pending, struct signal_info **list, uint64_t set,
-    struct unix_siginfo *info, struct signal_info **used)
+signal_dequeue(struct proc *p, uint64_t *pending, struct signal_info **list,
+    uint64_t set, struct unix_siginfo *info, struct signal_info **used)
 {
     uint64_t ready = *pending & set;
     bool more;
@@ -335,7 +391,7 @@ signal_dequeue(uint64_t *pending, struct signal_info **list, uint64_t set,
     }
     signo = __builtin_ctzll(ready) + 1;
     *info = (struct unix_siginfo){ .signo = signo, .code = SI_USER };
-    *used = signal_unlink(list, signo, &more);
+    *used = signal_unlink(p, list, signo, &more);
     if (*used != NULL) {
         *info = (*used)->info;
     }
@@ -355,9 +411,9 @@ signal_take(uint64_t set, struct unix_siginfo *info,
     int signo;
 
     vm_spin_lock(&p->signal_lock);
-    signo = signal_dequeue(&ut->pending, &ut->info, set, info, &used);
+    signo = signal_dequeue(p, &ut->pending, &ut->info, set, info, &used);
     if (signo == 0) {
-        signo = signal_dequeue(&p->pending, &p->info, set, info, &used);
+        signo = signal_dequeue(p, &p->pending, &p->info, set, info, &used);
     } else if (used == NULL && ut->fault.signo == signo) {
         *info = ut->fault;
         ut->fault.signo = 0;
@@ -386,10 +442,8 @@ signal_is_pending(uint64_t set)
 int64_t
 signal_thread(struct proc *p, int tid, const struct unix_siginfo *info)
 {
-    struct signal_info *q = info->signo == 0 ? NULL :
-        vm_zone_alloc(&signal_zone);
+    struct signal_info *q = info->signo == 0 ? NULL : signal_record(info);
     struct thread *t;
-    bool posted = false;
 
     vm_spin_lock(&p->signal_lock);
     for (t = p->threads; t != NULL && unix_thread(t)->tid != tid;
@@ -398,17 +452,10 @@ signal_thread(struct proc *p, int tid, const struct unix_siginfo *info)
     }
     if (t != NULL && info->signo != 0 &&
         signal_is_due(p, t, info->signo)) {
-        if (q != NULL) {
-            q->next = NULL;
-            q->info = *info;
-        }
-        signal_post(p, t, info->signo, q);
-        posted = info->signo != UNIX_SIGKILL;
+        q = signal_post(p, t, info->signo, q);
     }
     vm_spin_unlock(&p->signal_lock);
-    if (q != NULL && !posted) {
-        vm_zone_free(&signal_zone, q);
-    }
+    signal_drop(q);
     return t != NULL ? 0 : -UNIX_ESRCH;
 }
 

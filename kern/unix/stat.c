@@ -66,6 +66,23 @@ stat_size(const struct node *n)
     return node_is(n, UNIX_S_IFDIR) ? (n->size + 2) * 20 : n->size;
 }
 
+/* As statx(2) has it. */
+struct stat_time {
+    int64_t sec;
+    uint32_t nsec;
+    int32_t pad;
+};
+
+/* nsec counts forward from sec, also before 1970. */
+static struct stat_time
+stat_time(int64_t ns)
+{
+    int64_t nsec = ns % NS < 0 ? ns % NS + NS : ns % NS;
+
+    return (struct stat_time){ .sec = (ns - nsec) / NS,
+        .nsec = (uint32_t)nsec };
+}
+
 static int64_t
 stat_out(struct node *n, uint64_t to)
 {
@@ -83,12 +100,12 @@ stat_out(struct node *n, uint64_t to)
     st.st_rdev = n->rdev;
     st.st_size = (int64_t)stat_size(n);
     st.st_blksize = 4096;
-    st.st_atime = n->atime / NS;
-    st.st_atime_nsec = (uint64_t)(n->atime % NS);
-    st.st_mtime = n->mtime / NS;
-    st.st_mtime_nsec = (uint64_t)(n->mtime % NS);
-    st.st_ctime = n->ctime / NS;
-    st.st_ctime_nsec = (uint64_t)(n->ctime % NS);
+    st.st_atime = stat_time(n->atime).sec;
+    st.st_atime_nsec = stat_time(n->atime).nsec;
+    st.st_mtime = stat_time(n->mtime).sec;
+    st.st_mtime_nsec = stat_time(n->mtime).nsec;
+    st.st_ctime = stat_time(n->ctime).sec;
+    st.st_ctime_nsec = stat_time(n->ctime).nsec;
     vm_mutex_unlock(&n->lock);
     return unix_copyout(to, &st, sizeof(st));
 }
@@ -146,11 +163,6 @@ sys_fstat(const uint64_t *a)
 
 /* ---- statx: the same on every machine ----------------------------------- */
 
-struct stat_time {
-    int64_t sec;
-    uint32_t nsec;
-    int32_t pad;
-};
 struct stat_x {
     uint32_t mask, blksize;
     uint64_t attributes;
@@ -163,12 +175,6 @@ struct stat_x {
 };
 _Static_assert(sizeof(struct stat_x) == 256, "struct statx");
 #define STATX_BASIC 0x7ffu
-
-static struct stat_time
-statx_time(int64_t ns)
-{
-    return (struct stat_time){ .sec = ns / NS, .nsec = (uint32_t)(ns % NS) };
-}
 
 int64_t
 sys_statx(const uint64_t *a)
@@ -198,9 +204,9 @@ sys_statx(const uint64_t *a)
     x.mode = (uint16_t)n->mode;
     x.ino = n->ino;
     x.size = stat_size(n);
-    x.atime = statx_time(n->atime);
-    x.ctime = statx_time(n->ctime);
-    x.mtime = statx_time(n->mtime);
+    x.atime = stat_time(n->atime);
+    x.ctime = stat_time(n->ctime);
+    x.mtime = stat_time(n->mtime);
     x.rdev_major = (uint32_t)(n->rdev >> 8);
     x.rdev_minor = (uint32_t)(n->rdev & 255);
     x.dev_minor = STAT_DEV;
@@ -229,10 +235,11 @@ statfs_out(struct node *n, uint64_t to)
     memset(&s, 0, sizeof(s));
     s.type = n->ops->lookup != NULL ? STAT_PROC_MAGIC : STAT_TMPFS_MAGIC;
     s.bsize = s.frsize = (int64_t)VM_PAGE_SIZE;
-    s.blocks = vm_page_count;
-    s.bfree = s.bavail = vm_page_free_count();
-    s.files = vm_page_count;
-    s.ffree = s.bfree;
+    if (n->ops->lookup == NULL) {
+        s.blocks = regular_space(&s.bfree);
+        s.bavail = s.bfree;
+        s.files = node_space(&s.ffree);
+    }
     s.namelen = FILE_NAME_MAX;
     return unix_copyout(to, &s, sizeof(s));
 }
@@ -490,7 +497,7 @@ sys_mount(const uint64_t *a)
         return -UNIX_EFAULT;
     }
     for (unsigned i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-        if (memcmp(type, known[i], len) == 0 && known[i][len] == 0) {
+        if (strcmp(type, known[i]) == 0) {
             return 0;
         }
     }

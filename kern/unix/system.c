@@ -4,8 +4,8 @@
  * limits, scheduling, and what is particular to one machine.
  *
  * Limits are kept and given back; those that something here enforces are
- * NOFILE (descriptors) and STACK (the room for arguments).  There is one CPU
- * set, one scheduling policy, one user.
+ * NOFILE (descriptors), STACK (the room for arguments) and SIGPENDING (records
+ * of signals).  There is one CPU set, one scheduling policy, one user.
  */
 #include "proc_impl.h"
 
@@ -230,6 +230,8 @@ system_limits(struct proc *p)
     p->rlimit[RLIMIT_STACK][0] = MEM_STACK_SIZE;
     p->rlimit[RLIMIT_NOFILE][0] = 1024;
     p->rlimit[RLIMIT_NOFILE][1] = 4096;
+    p->rlimit[PROC_RLIMIT_SIGPENDING][0] = 1024;
+    p->rlimit[PROC_RLIMIT_SIGPENDING][1] = 4096;
 }
 
 static int64_t

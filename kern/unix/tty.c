@@ -90,6 +90,10 @@ tty_write(struct file *f, struct file_io *io)
             kern_console_write(s, buf, n);
             done += n;
         }
+        /* The line is slow, and there may be a lot. */
+        if (proc_signal_pending()) {
+            break;
+        }
     }
     return done > 0 ? (int64_t)done : error;
 }

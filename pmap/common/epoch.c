@@ -36,6 +36,7 @@ epoch_init(void)
         vm_set(&pt_cpu[i].epoch, 0);
         vm_set(&pt_cpu[i].current, NULL);
         vm_set(&pt_cpu[i].next, NULL);
+        memset(pt_cpu[i].note, 0, sizeof(pt_cpu[i].note));
         for (unsigned e = 0; e < EV_COUNT; e++) {
             vm_set(&pt_cpu[i].event[e], 0);
         }

@@ -252,32 +252,21 @@ pmap_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
 }
 
 void
-pmap_prefill(struct pmap *pm, vaddr_t va, unsigned n,
-    struct vm_page *const pages[], const vm_prot_t prots[], vm_seq_t seq)
+pmap_near_icache(struct vm_page *page, vm_prot_t prot)
 {
-    KASSERT(vm_page_aligned(va) && va >= pm->start);
-    for (unsigned i = 0; i < n; i++) {
-        if (pages[i] == NULL) {
-            continue;
-        }
-        KASSERT((prots[i] & VM_PROT_READ) != 0);
-        KASSERT(pv_managed(pages[i]));
-        if ((prots[i] & (VM_PROT_WRITE | VM_PROT_EXEC)) != 0 &&
-            enter_rights(pages[i], prots[i])) {
-            enter_icache(pages[i], vm_page_pa(pages[i]), prots[i]);
-        }
+    if (enter_rights(page, prot)) {
+        enter_icache(page, vm_page_pa(page), prot);
     }
-    (void)pt_prefill(pm, va, n, pages, prots, seq);
 }
 
-unsigned
-pmap_copy(struct pmap *to, struct pmap *from, vaddr_t start, vaddr_t end,
-    unsigned most)
+void
+pmap_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
+    vm_seq_t seq)
 {
-    KASSERT(!to->kernel && !from->kernel);
-    KASSERT((vm_get(&from->seq->count) & 1) != 0);
-    KASSERT(vm_page_aligned(start | end) && start < end);
-    return pt_copy(to, from, start, end, most);
+    KASSERT(vm_page_aligned(va) && va >= pm->start);
+    KASSERT((near->prot[0] & near->prot[1] & VM_PROT_READ) != 0);
+    KASSERT((near->prot[0] & VM_PROT_WRITE) == 0);
+    (void)pt_prefill(pm, va, near, seq);
 }
 
 /* ---- revoking --------------------------------------------------------- */

@@ -85,6 +85,9 @@ extern struct pmap *pmap_kernel_pmap;
 extern struct vm_spin pmap_list_lock;       /* rank ASID */
 extern struct pmap *pmap_list;              /* (l) */
 
+/* Before a neighbour is entered that may be executed (pt_prefill). */
+void pmap_near_icache(struct vm_page *page, vm_prot_t prot);
+
 /* The last CPU to leave a dying pmap ends its life. */
 void pmap_finish(struct pmap *pm);
 
@@ -252,11 +255,21 @@ void tlb_batch_add(struct tlb_batch *b, struct pmap *pm, vaddr_t start,
 void tlb_batch_unlink(struct tlb_batch *b, struct pmap *pm, vaddr_t start,
     vaddr_t end, struct vm_page *table);
 void tlb_batch_pending(struct tlb_batch *b, struct pmap *pm);
+/* Mutants: edits are not flushed while skip is set. */
+#if VM_TEST
 void tlb_batch_revoked(struct tlb_batch *b, struct pmap *pm, vaddr_t start,
     vaddr_t end, paddr_t pa, vm_prot_t keep);
-/* Mutants: edits are not flushed while skip is set. */
 void tlb_batch_skip(struct tlb_batch *b, bool skip);
-struct tlb_batch *tlb_batch(struct pmap_batch *batch);
+#else
+#define tlb_batch_revoked(b, pm, start, end, pa, keep)  ((void)(pm))
+#define tlb_batch_skip(b, skip)                         ((void)(b))
+#endif
+
+static inline struct tlb_batch *
+tlb_batch(struct pmap_batch *batch)
+{
+    return (struct tlb_batch *)(void *)batch->private;
+}
 
 /*
  * asid_flush - one round of invalidation, on every CPU that may hold
@@ -385,14 +398,8 @@ int pt_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
  * pt_prefill - the same, but only where nothing is, no memory is needed
  * and no revocation is under way.  pages are managed.  Returns how many.
  */
-unsigned pt_prefill(struct pmap *pm, vaddr_t va, unsigned n,
-    struct vm_page *const pages[], const vm_prot_t prots[], vm_seq_t seq);
-
-/*
- * pt_copy - the promise of pmap_copy().  A store that has none copies none.
- */
-unsigned pt_copy(struct pmap *to, struct pmap *from, vaddr_t start,
-    vaddr_t end, unsigned most);
+unsigned pt_prefill(struct pmap *pm, vaddr_t va,
+    const struct pmap_near *near, vm_seq_t seq);
 
 /*
  * pt_restrict - revoke all but keep in [start, end); forgetting more of a

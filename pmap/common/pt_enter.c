@@ -363,90 +363,110 @@ prefill_may(struct pmap *pm)
 
 /* Leaf lock held: one page for every hardware page, the hot case. */
 static inline unsigned
-prefill_single(struct enter *e, unsigned n, struct vm_page *const pages[],
-    const vm_prot_t prots[])
+prefill_single(struct enter *e, const struct pmap_near *near, uint32_t want)
 {
     unsigned done = 0;
+    pte_t *slot = e->slot;
 
-    for (unsigned i = 0; i < n; i++, e->va += VM_PAGE_SIZE) {
-        struct vm_page *page = pages[i];
+    for (unsigned i = 0; want != 0; i++, want >>= 1) {
+        struct vm_page *page;
+        vm_prot_t prot;
 
-        if (page == NULL || pte_load(&e->slot[i]) != 0 ||
+        if ((want & 1) == 0 || pte_load(&slot[i]) != 0 ||
             !prefill_may(e->pm) ||
-            !pv_insert_cheap(page, e->pm, e->va)) {
+            (page = pmap_near_page(near, i, &prot)) == NULL ||
+            !pv_insert_cheap(page, e->pm, e->va + i * VM_PAGE_SIZE)) {
             continue;
         }
-        __atomic_store_n(&e->slot[i], e->g->leaf[prots[i]] |
+        if ((prot & VM_PROT_EXEC) != 0) {
+            pmap_near_icache(page, prot);
+        }
+        __atomic_store_n(&slot[i], e->g->leaf[prot] |
             pte_address(pt_f(e->g), vm_page_pa(page)), __ATOMIC_RELEASE);
         done++;
     }
     return done;
 }
 
+static bool
+prefill_is_empty(const struct enter *e)
+{
+    bool empty = true;
+
+    for (unsigned k = 0; empty && k < e->g->per_page; k++) {
+        empty = pte_load(&e->slot[k]) == 0;
+    }
+    return empty && prefill_may(e->pm);
+}
+
 /* The same for pages that are several of the hardware's. */
 static __attribute__((noinline)) unsigned
-prefill_multiple(struct enter *e, unsigned n, struct vm_page *const pages[],
-    const vm_prot_t prots[])
+prefill_multiple(struct enter *e, const struct pmap_near *near,
+    uint32_t want)
 {
     unsigned done = 0;
 
-    for (unsigned i = 0; i < n; i++, e->va += VM_PAGE_SIZE,
-        e->slot += e->g->per_page) {
-        bool empty = pages[i] != NULL;
+    for (unsigned i = 0; want != 0; i++, want >>= 1) {
+        struct vm_page *page;
 
-        for (unsigned k = 0; empty && k < e->g->per_page; k++) {
-            empty = pte_load(&e->slot[k]) == 0;
+        if ((want & 1) != 0 && prefill_is_empty(e) &&
+            (page = pmap_near_page(near, i, &e->prot)) != NULL &&
+            pv_insert_cheap(page, e->pm, e->va)) {
+            if ((e->prot & VM_PROT_EXEC) != 0) {
+                pmap_near_icache(page, e->prot);
+            }
+            e->pa = vm_page_pa(page);
+            e->attr = e->g->leaf[e->prot];
+            for (unsigned k = 0; k < e->g->per_page; k++) {
+                __atomic_store_n(&e->slot[k], enter_pte(e, k),
+                    __ATOMIC_RELEASE);
+            }
+            done++;
         }
-        if (!empty || !prefill_may(e->pm) ||
-            !pv_insert_cheap(pages[i], e->pm, e->va)) {
-            continue;
-        }
-        e->pa = vm_page_pa(pages[i]);
-        e->attr = e->g->leaf[prots[i]];
-        for (unsigned k = 0; k < e->g->per_page; k++) {
-            __atomic_store_n(&e->slot[k], enter_pte(e, k),
-                __ATOMIC_RELEASE);
-        }
-        done++;
+        e->va += VM_PAGE_SIZE;
+        e->slot += e->g->per_page;
     }
     return done;
 }
 
-/* At most so many pages, in the table and in the pmap. */
-static inline unsigned
-prefill_room(const struct note *at, const struct pmap *pm, vaddr_t va,
-    unsigned n)
+/* Those that lie in the table and in the pmap. */
+static inline uint32_t
+prefill_want(const struct note *at, const struct pmap *pm, vaddr_t va,
+    uint32_t want)
 {
     vaddr_t end = at->start + (at->size - 1);
     uint64_t room;
 
     end = end < pm->end - 1 ? end : pm->end - 1;
     room = ((end - va) >> vm_page_shift) + 1;
-    return room < n ? (unsigned)room : n;
+    return room < 32 ? want & (((uint32_t)1 << room) - 1) : want;
 }
 
 unsigned
-pt_prefill(struct pmap *pm, vaddr_t va, unsigned n,
-    struct vm_page *const pages[], const vm_prot_t prots[], vm_seq_t seq)
+pt_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
+    vm_seq_t seq)
 {
     struct pt_cpu *cpu = epoch_enter();
-    struct note at = *note_of(cpu);
+    struct note *at = note_of(cpu);
     struct enter e = { .pm = pm, .va = va };
     unsigned done = 0;
+    uint32_t want;
 
-    if (note_hit(&at, pm, va)) {
-        e.g = at.g;
-        e.slot = at.slot + pt_geo_index(e.g, 0, va);
-        n = prefill_room(&at, pm, va, n);
-        leaf_lock(at.table);
+    if (note_hit(at, pm, va) &&
+        (want = prefill_want(at, pm, va, near->want)) != 0) {
+        struct vm_page *table = at->table;
+
+        e.g = at->g;
+        e.slot = at->slot + pt_geo_index(e.g, 0, va);
+        leaf_lock(table);
         if (pmap_seq_same(pm, seq)) {
-            pt_mark(e.g, at.table, e.slot, n * e.g->per_page);
-            done = e.g->per_page == 1 ?
-                prefill_single(&e, n, pages, prots) :
-                prefill_multiple(&e, n, pages, prots);
+            pt_mark(e.g, table, e.slot, (32u -
+                (unsigned)__builtin_clz(want)) * e.g->per_page);
+            done = e.g->per_page == 1 ? prefill_single(&e, near, want) :
+                prefill_multiple(&e, near, want);
             pmap_md_publish();
         }
-        leaf_unlock(at.table);
+        leaf_unlock(table);
         pt_event(cpu, EV_PREFILLED, done);
     }
     epoch_exit(cpu);

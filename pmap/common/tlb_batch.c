@@ -52,12 +52,6 @@ struct tlb_batch {
 _Static_assert(sizeof(struct tlb_batch) <= sizeof(struct pmap_batch),
     "a batch fits into the words that pmap.h gives it");
 
-struct tlb_batch *
-tlb_batch(struct pmap_batch *batch)
-{
-    return (struct tlb_batch *)(void *)batch->private;
-}
-
 static void
 batch_reset(struct tlb_batch *b)
 {
@@ -152,8 +146,12 @@ batch_commit(struct tlb_batch *b)
 void
 pmap_batch_commit(struct pmap_batch *batch)
 {
-    batch_commit(tlb_batch(batch));
-    limbo_poll();
+    struct tlb_batch *b = tlb_batch(batch);
+
+    if (b->npmap != 0 || b->nrecord != 0) {
+        batch_commit(b);
+        limbo_poll();
+    }
 }
 
 /* Index of pm, npmap if the batch has not touched it. */
@@ -271,11 +269,11 @@ tlb_batch_pending(struct tlb_batch *b, struct pmap *pm)
     pt_event_any(EV_PENDING_FLUSH, 1);
 }
 
+#if VM_TEST
 void
 tlb_batch_revoked(struct tlb_batch *b, struct pmap *pm, vaddr_t start,
     vaddr_t end, paddr_t pa, vm_prot_t keep)
 {
-#if VM_TEST
     if (b->nrecord == BATCH_RECORDS) {
         batch_commit(b);
     }
@@ -284,14 +282,6 @@ tlb_batch_revoked(struct tlb_batch *b, struct pmap *pm, vaddr_t start,
     b->record[b->nrecord].end = end;
     b->record[b->nrecord].pa = (pa & ~(paddr_t)VM_PROT_ALL) | keep;
     b->nrecord++;
-#else
-    (void)b;
-    (void)pm;
-    (void)start;
-    (void)end;
-    (void)pa;
-    (void)keep;
-#endif
 }
 
 void
@@ -299,6 +289,7 @@ tlb_batch_skip(struct tlb_batch *b, bool skip)
 {
     b->skip = skip;
 }
+#endif
 
 /* ---- pt_enter()'s break, and its own side of the pending rule -------- */
 

@@ -445,8 +445,8 @@ misc_seq(void)
 void
 misc_prefill(void)
 {
-    struct vm_page *pages[8];
-    vm_prot_t want[8];
+    uintptr_t pages[8];
+    struct pmap_near near = { pages, 0, { VM_PROT_READ, VM_PROT_READ } };
     struct space s;
     vaddr_t va;
     vm_seq_t seq;
@@ -455,21 +455,21 @@ misc_prefill(void)
     contract_frames_begin(16);
     va = space_va(&s, 2 * CONTRACT_FRAMES);
     for (unsigned i = 0; i < 8; i++) {
-        pages[i] = i == 3 ? NULL : contract_frame(i);
-        want[i] = VM_PROT_READ;
+        pages[i] = (uintptr_t)contract_frame(i);
+        near.want |= i == 3 ? 0 : 1u << i;
     }
     /* Without a table: nothing; with any: no memory taken. */
     contract_fail(1);
-    pmap_prefill(s.pm, va + 8 * VM_PAGE_SIZE, 8, pages, want,
+    pmap_prefill(s.pm, va + 8 * VM_PAGE_SIZE, &near,
         vm_seq_read(&s.seq));
     contract_fail(0);
     space_enter(&s, va, contract_frame(8), VM_PROT_READ);
     seq = vm_seq_read(&s.seq);
     vm_seq_begin(&s.seq);
     vm_seq_end(&s.seq);
-    pmap_prefill(s.pm, va, 8, pages, want, seq);
+    pmap_prefill(s.pm, va, &near, seq);
     EXPECT(extracts_nothing(&s, va + VM_PAGE_SIZE));
-    pmap_prefill(s.pm, va, 8, pages, want, vm_seq_read(&s.seq));
+    pmap_prefill(s.pm, va, &near, vm_seq_read(&s.seq));
     /* What was there stays. */
     EXPECT(extracts(&s, va, contract_frame(8), VM_PROT_READ));
     EXPECT(extracts_nothing(&s, va + 3 * VM_PAGE_SIZE));

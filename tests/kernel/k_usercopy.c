@@ -143,7 +143,9 @@ KTEST(bad_lengths)
     KREQUIRE(map != NULL && buf != NULL);
     const size_t bad[] = {
         SIZE_MAX, SIZE_MAX - BASE, SIZE_MAX - BASE + 1, SIZE_MAX / 2,
-        (size_t)1 << 63, ~(size_t)7
+        (size_t)1 << 63, ~(size_t)7,
+        /* Not the program's address wraps, but the kernel's. */
+        64 - (size_t)(uintptr_t)buf, 0 - (size_t)(uintptr_t)buf
     };
 
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {

@@ -225,6 +225,46 @@ TEST(fdt_machine)
     CHECK(b.cpu[0] == 9 && b.cpu[2] == 4 && b.ncpus == 3);
 }
 
+/* The length that counts is reg's, not that of what was read after it. */
+TEST(fdt_cpu_cut)
+{
+    struct boot_info b = { 0 };
+
+    blob_begin();
+    WORDS("#address-cells", 2);
+    WORDS("#size-cells", 2);
+    node("memory@0");
+    string("device_type", "memory");
+    WORDS("reg", 0, RAM, 0, 0x800000);
+    end();
+    node("cpus");
+    WORDS("#address-cells", 2);
+    WORDS("#size-cells", 0);
+    node("cpu@0");
+    string("device_type", "cpu");
+    string("status", "disabled");
+    string("enable-method", "spin-table");
+    WORDS("reg", 4);
+    end();
+    end();
+    (void)blob_end();
+    boot_fdt(&b, blob, 0x7000000);
+    CHECK_EQ(b.ncpus, 0);
+}
+
+TEST(initrd_not_in_ram)
+{
+    struct boot_info b = { 0 };
+
+    boot_add_ram(&b, RAM, 0x10000);
+    boot_add_ram(&b, RAM + 0x20000, 0x10000);
+    boot_set_initrd(&b, RAM + 0x20000, RAM + 0x30000);
+    CHECK_EQ(b.initrd.end - b.initrd.start, 0x10000);
+    CHECK_PANIC(boot_set_initrd(&b, RAM, RAM + 0x10001));
+    CHECK_PANIC(boot_set_initrd(&b, RAM + 0x20000, RAM + 0x1000));
+    CHECK_PANIC(boot_set_initrd(&b, RAM - 1, RAM + 0x1000));
+}
+
 TEST(fdt_devices)
 {
     struct fdt_node n = { 0 };

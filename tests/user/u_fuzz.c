@@ -102,9 +102,12 @@ fuzz_fd(void)
         3 + (long)fuzz_below(POOL_FDS);
 }
 
-/* A letter an argument: a address, s size, f descriptor, p protection,
- * P path, Q one of those that may go, i small number, b bits, m flags of mmap, n signal, c child, z 0,
- * w flags that do not wait, t place of a timespec, - anything. */
+/*
+ * A letter an argument: a address, s size, f descriptor, p protection, P path,
+ * Q one of those that may go, i small number, b bits, m flags of mmap,
+ * n signal, N harmless signal, c child, z 0, w flags that do not wait, t place
+ * of a timespec, - anything.
+ */
 static long
 fuzz_argument(char kind)
 {
@@ -117,6 +120,7 @@ fuzz_argument(char kind)
         MAP_PRIVATE | MAP_ANONYMOUS, MAP_SHARED | MAP_ANONYMOUS,
         MAP_PRIVATE, MAP_SHARED, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE,
     };
+    static const int quiet[] = { 0, SIGURG, SIGALRM, SIGCHLD };
     static struct timespec nap = { 0, 1000 };
 
     switch (kind) {
@@ -142,6 +146,8 @@ fuzz_argument(char kind)
         return maps[fuzz_below(5)] | (fuzz_below(2) ? MAP_FIXED : 0);
     case 'n':
         return 32 + (long)fuzz_below(33);
+    case 'N':
+        return fuzz_below(50) == 0 ? 40 : quiet[fuzz_below(4)];
     case 'c':
         return fuzz_below(3) ? fuzz_pid : 0;
     case 'w':
@@ -191,7 +197,7 @@ static const struct {
     { SYS_rt_sigaction, "naa-", 2 }, { SYS_rt_sigaction, "naai", 1 },
     { SYS_rt_sigprocmask, "iaas", 1 }, { SYS_rt_sigpending, "as", 1 },
     { SYS_sigaltstack, "aa", 2 }, { SYS_rt_sigtimedwait, "aatz", 1 },
-    { SYS_tgkill, "ccn", 1 }, { SYS_futex, "awitai", 2 },
+    { SYS_tgkill, "ccN", 1 }, { SYS_futex, "awitai", 2 },
     { SYS_futex, "aiitai", 1 }, { SYS_set_robust_list, "as", 1 },
     { SYS_wait4, "iawa", 1 }, { SYS_waitid, "iiaba", 1 },
     { SYS_prlimit64, "ziaa", 1 }, { SYS_getrusage, "ia", 1 },
@@ -227,6 +233,7 @@ fuzz_call(void)
     for (unsigned k = 0; fuzz_calls[i].args[k] != 0; k++) {
         a[k] = fuzz_argument(fuzz_calls[i].args[k]);
     }
+    fuzz_last[7]++;
     fuzz_last[0] = fuzz_calls[i].number;
     for (unsigned k = 0; k < 6; k++) {
         fuzz_last[k + 1] = a[k];
@@ -428,6 +435,7 @@ UTEST(fuzz)
         }
         fuzz_check(before);
     }
+    printf("# %ld calls\n", fuzz_last[7]);
 }
 
 int

@@ -290,12 +290,11 @@ out_check(const char *what, long nr, const long *a, int at, size_t n)
             UCHECK(!"writes what it should");
         }
     }
-    for (size_t i = 0; i + 8 <= n; i += 4) {
+    for (size_t i = 0; i + 8 <= n; i += 8) {
         uint64_t word;
 
         memcpy(&word, buf[0] + i, 8);
-        if (word >> 47 == 0x1ffff && word < (uint64_t)-65536 &&
-            word != 0xaaaaaaaaaaaaaaaa) {
+        if (word >> 47 == 0x1ffff && word < (uint64_t)-65536) {
             printf("# %s: %llx at %zu\n", what, (unsigned long long)word, i);
             UCHECK(!"no address of the kernel");
         }

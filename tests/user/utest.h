@@ -170,18 +170,24 @@ utest_matches(const struct utest *t, const char *pattern)
 int
 main(int argc, char **argv)
 {
-    const char *pattern = argc > 1 ? argv[1] : NULL;
+    const char *pattern = NULL;
     unsigned count = 0, n = 0, failed = 0;
     const struct utest *t;
 
+    /* --seed and --long are for those that can do with them. */
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--seed") == 0) {
+            i++;
+        } else if (strcmp(argv[i], "-k") != 0 && pattern == NULL &&
+            strcmp(argv[i], "--long") != 0) {
+            pattern = argv[i];
+        }
+    }
     if (pattern != NULL && strcmp(pattern, "-l") == 0) {
         for (t = utest_first; t != NULL; t = t->next) {
             puts(t->name);
         }
         return 0;
-    }
-    if (pattern != NULL && strcmp(pattern, "-k") == 0) {
-        pattern = argc > 2 ? argv[2] : NULL;
     }
     for (t = utest_first; t != NULL; t = t->next) {
         count += utest_matches(t, pattern) ? 1 : 0;

@@ -235,23 +235,29 @@ prefill_one(struct toy_slot *new, struct pt_cpu *cpu)
 }
 
 unsigned
-pt_prefill(struct pmap *pm, vaddr_t va, unsigned n,
-    struct vm_page *const pages[], const vm_prot_t prots[], vm_seq_t seq)
+pt_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
+    vm_seq_t seq)
 {
     struct pt_cpu *cpu = epoch_enter();
+    uint32_t want = near->want;
     unsigned done = 0;
 
     vm_spin_lock(&toy_lock);
     if (pmap_seq_same(pm, seq)) {
-        for (unsigned i = 0; i < n && !pmap_revoking(pm); i++) {
+        for (unsigned i = 0; want != 0 && !pmap_revoking(pm); i++) {
             struct toy_slot new = { .pm = pm, .va = va };
+            struct vm_page *page;
+            vm_prot_t prot;
 
-            if (pages[i] != NULL && va < pm->end) {
-                new.pa = vm_page_pa(pages[i]);
-                new.prot = (uint8_t)prots[i];
+            if ((want & 1) != 0 && va < pm->end &&
+                (page = pmap_near_page(near, i, &prot)) != NULL) {
+                pmap_near_icache(page, prot);
+                new.pa = vm_page_pa(page);
+                new.prot = (uint8_t)prot;
                 done += prefill_one(&new, cpu);
             }
             va += VM_PAGE_SIZE;
+            want >>= 1;
         }
     }
     vm_spin_unlock(&toy_lock);
@@ -440,18 +446,6 @@ uint64_t
 pt_reclaim_count(struct vm_page *table)
 {
     (void)table;
-    return 0;
-}
-
-unsigned
-pt_copy(struct pmap *to, struct pmap *from, vaddr_t start, vaddr_t end,
-    unsigned most)
-{
-    (void)to;
-    (void)from;
-    (void)start;
-    (void)end;
-    (void)most;
     return 0;
 }
 
