@@ -150,14 +150,13 @@ int md_user_cas32(vaddr_t at, uint32_t old, uint32_t new, uint32_t *seen)
 /*
  * Tests: one access of 8 bytes at any address, the kernel's included; false
  * if it faults.  user: with the rights of user mode.  EXEC: call the address.
- * A fault at a user address is resolved first, if the thread has a map and
- * user is set; or not md_user_is_closed(), where it shows only what the map
- * allows.
+ * Where the thread has a map, a fault at its addresses is resolved first if
+ * user is set or md_user_open() has that access.
  */
 bool md_probe(vaddr_t va, vm_prot_t access, bool user, uint64_t *value);
-/* Does the processor keep the kernel's plain accesses from user pages?  All
- * can keep it from executing them. */
-bool md_user_is_closed(void);
+/* What the processor cannot keep the kernel from doing at user pages, by
+ * mistake: of READ, WRITE and EXEC. */
+vm_prot_t md_user_open(void);
 
 /*
  * Instructions that may fault at (or on behalf of) an address that is not
@@ -244,6 +243,8 @@ struct trap {
  * kern_main       boot CPU, on the boot thread's stack, from the final
  *                 tables, interrupts disabled, nothing of kern ready
  * kern_trap       interrupts enabled if they were before the trap
+ * kern_fault      the same for a page fault of the program's; raw as in
+ *                 struct trap
  * kern_syscall    interrupts enabled
  * kern_interrupt_* interrupts disabled, in the interrupted thread's context
  * kern_user_work  before a return to user mode while head->work != 0,
@@ -254,6 +255,8 @@ struct trap {
 _Noreturn void kern_main(struct boot_info *b);
 _Noreturn void kern_cpu_main(void);
 void kern_trap(struct md_frame *f, const struct trap *t);
+void kern_fault(struct md_frame *f, vaddr_t va, vm_prot_t access,
+    uint64_t raw);
 void kern_syscall(struct md_frame *f);
 void kern_interrupt_timer(void);
 void kern_interrupt_ipi(void);

@@ -12,6 +12,9 @@
  *    0000000000010000-0000000000020000 r-x max rwx private
  *   status 1
  *
+ * The release flavour has no frame pointers: its backtrace is all that might
+ * be one, each line with a question mark.
+ *
  * It trusts nothing: words of the stack and of the thread are read by
  * md_probe(), frames only lead upwards and there are at most FRAMES, the map
  * is left alone if it is locked.  A panic on the way says what, and stops.
@@ -53,6 +56,27 @@ word_at(uint64_t va, uint64_t *value)
         md_probe(va, VM_PROT_READ, false, value);
 }
 
+/*
+ * Without frame pointers (the release flavour): what on the stack might be
+ * a return address.  Some are of calls that are over.
+ */
+static void
+print_stack(uint64_t sp)
+{
+    uint64_t pc, offset, end = (sp | (THREAD_STACK_SIZE - 1)) + 1;
+    const char *name;
+    unsigned n = 0;
+
+    for (sp &= ~(uint64_t)7; sp < end && n < FRAMES && word_at(sp, &pc);
+        sp += sizeof(uint64_t)) {
+        if (kern_symbol(pc, &name, &offset) && offset != 0) {
+            kern_printf("  ?");
+            print_pc(pc, 1);
+            n++;
+        }
+    }
+}
+
 static void
 print_backtrace(const struct md_frame *f)
 {
@@ -64,6 +88,11 @@ print_backtrace(const struct md_frame *f)
         if (md_frame_is_user(f)) {
             return;
         }
+    }
+    if (!VM_DEBUG) {
+        print_stack(f != NULL ? md_frame_sp(f) :
+            (uint64_t)(uintptr_t)&next);
+        return;
     }
     for (unsigned i = 0; i < FRAMES; i++) {
         if (!word_at(fp + (uint64_t)(int64_t)MD_FP_PREV, &next) ||

@@ -27,7 +27,8 @@ struct sched_cpu {
     struct thread *idle;                /* (c) */
     struct thread *leaving;             /* (i) its stack is still in use */
     struct thread *user;                /* (i) whose md_user is loaded */
-    struct pmap *space;                 /* (i) what pmap_activate() got */
+    /* (i) what pmap_activate() got: not reused until this CPU has left it. */
+    struct pmap *space;
     uint64_t armed;                     /* (i) the timer will fire then */
     struct thread *time_head, *time_tail;       /* (r) by deadline */
     vaddr_t stacks;                     /* (i) list of unused stacks */

@@ -177,31 +177,47 @@ trap_kernel(struct md_frame *f, const struct trap *trap)
     md_frame_set_pc(f, fixup);
 }
 
+static __attribute__((noinline)) void
+trap_refused(struct md_frame *f, vaddr_t va, vm_prot_t access, uint64_t raw,
+    int error)
+{
+    struct trap trap = { .kind = TRAP_FAULT, .va = va, .access = access,
+        .raw = raw };
+    struct thread *t = thread_current();
+
+    if (error == VM_E_NOMEM) {
+        error = trap_no_memory(t, va, access);
+    }
+    if (error == VM_OK || error == VM_E_INTR) {
+        return;                 /* a signal first, and again */
+    }
+    vm_progress_end(&t->progress);
+    unix_fault(f, &trap, error);
+}
+
+void
+kern_fault(struct md_frame *f, vaddr_t va, vm_prot_t access, uint64_t raw)
+{
+    struct thread *t = thread_current();
+    int error = vm_fault_thread(t->map, va, access, md_frame_pc(f),
+        &t->progress);
+
+    if (__builtin_expect(error != VM_OK, 0)) {
+        trap_refused(f, va, access, raw, error);
+    }
+}
+
 void
 kern_trap(struct md_frame *f, const struct trap *trap)
 {
-    struct thread *t = thread_current();
-    int error = VM_OK;
-
-    if (__builtin_expect(!md_frame_is_user(f), 0)) {
+    if (!md_frame_is_user(f)) {
         trap_kernel(f, trap);
-        return;
+    } else if (trap->kind == TRAP_FAULT) {
+        kern_fault(f, trap->va, trap->access, trap->raw);
+    } else {
+        vm_progress_end(&thread_current()->progress);
+        unix_fault(f, trap, VM_OK);
     }
-    if (trap->kind == TRAP_FAULT) {
-        error = vm_fault_thread(t->map, trap->va, trap->access,
-            md_frame_pc(f), &t->progress);
-        if (error == VM_OK) {
-            return;
-        }
-        if (error == VM_E_NOMEM) {
-            error = trap_no_memory(t, trap->va, trap->access);
-        }
-        if (error == VM_OK || error == VM_E_INTR) {
-            return;             /* a signal first, and again */
-        }
-    }
-    vm_progress_end(&t->progress);
-    unix_fault(f, trap, error);
 }
 
 void

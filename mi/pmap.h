@@ -82,6 +82,10 @@ int pmap_activate(struct pmap *pm) VM_MUST_CHECK;
 int pmap_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
     unsigned flags, vm_seq_t seq) VM_MUST_CHECK;
 
+/* The same for a page of an object, without flags: what a fault enters. */
+int pmap_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
+    vm_prot_t prot, vm_seq_t seq) VM_MUST_CHECK;
+
 /*
  * pmap_prefill - map neighbours of a page just entered, if that is cheap.
  *

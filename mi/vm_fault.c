@@ -90,10 +90,13 @@ vm_fault_above(struct vm_fault *f, unsigned self)
     unsigned key = (unsigned)f->pgno & (VM_RADIX_RUN - 1);
     uint32_t used = 0;
 
+    if (f->obj != f->top->shadow) {
+        return UINT32_MAX;
+    }
     if (r->count == 0) {
         return 0;
     }
-    if (f->obj != f->top->shadow || r->height == 0 || self > key ||
+    if (r->height == 0 || self > key ||
         key - self > VM_RADIX_RUN - VM_FAULT_AROUND_MAX) {
         return UINT32_MAX;
     }
@@ -158,8 +161,8 @@ VM_FAULT_INLINE int
 vm_fault_enter(struct vm_fault *f)
 {
     bool write = (f->access & VM_PROT_WRITE) != 0;
-    int error = pmap_enter(f->map->pmap, f->va, vm_page_pa(f->page),
-        vm_fault_rights(f, f->page, write), 0, f->look.seq);
+    int error = pmap_enter_page(f->map->pmap, f->va, f->page,
+        vm_fault_rights(f, f->page, write), f->look.seq);
 
     if (error == VM_OK && f->resident && vm_fault_around > 1) {
         vm_fault_neighbours(f);
@@ -291,7 +294,12 @@ vm_fault_try(struct vm_fault *f)
         } else if (f->collapse) {
             vm_object_collapse(f->top);
         }
-        vm_fault_unlock_objects(f);
+        if (error == VM_OK && f->obj == f->top) {
+            /* The same; nobody looks at *f any more. */
+            vm_object_unlock(f->top);
+        } else {
+            vm_fault_unlock_objects(f);
+        }
     }
     return error;
 }

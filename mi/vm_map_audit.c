@@ -83,13 +83,13 @@ audit_is_owed(struct vm_object *o, vm_pgno_t pgno)
     bool owed;
 
     /* Busy: with its owner's business, or to push that very page. */
-    return vm_snapshot_needs(o, pgno, &owed) == VM_OK && owed;
+    return vm_object_needs_push(o, pgno, &owed) == VM_OK && owed;
 }
 
 /* The objects that page comes from are locked. */
 static void
 audit_page(struct vm_object *object, vm_pgno_t pgno,
-    const struct vm_page *page, bool top, const struct pmap_mapping *m)
+    struct vm_page *page, bool top, const struct pmap_mapping *m)
 {
     if (page == NULL || vm_page_pa(page) != m->pa) {
         audit_panic(m, "not the page that the objects name");

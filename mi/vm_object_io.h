@@ -46,7 +46,7 @@ bool vm_object_has_page(struct vm_object *o, vm_pgno_t pgno);
 bool vm_object_next_page(struct vm_object *o, vm_pgno_t *pgno);
 /* Is the caller's reference the only one, and no page modified? */
 bool vm_object_is_unused(struct vm_object *o);
-/* How many pages o has itself. */
+/* How many pages o had itself a moment ago; takes no lock. */
 uint64_t vm_object_page_count(struct vm_object *o);
 
 /*

@@ -148,20 +148,14 @@ def progress(arch, kernel, figures):
 
 
 def measure_groups(machine_of, figures, groups):
-    """A group that ends vmbench or the kernel does not take the others
-    along: they are measured after another boot."""
-    rest = list(groups)
-    while rest:
-        why = machine_of.boot(rest, MEMORY, progress(
+    """Each group has a boot of its own: what it finds does not depend on
+    which others were asked for, and it takes none along when it dies."""
+    for group in groups:
+        why = machine_of.boot([group], MEMORY, progress(
             machine_of.arch, "ours", figures))
-        if not why:
-            break
-        stopped = figures.at if figures.at in rest else None
-        figures.failures.append(f"{stopped or 'vmbench'}: {why}")
+        if why:
+            figures.failures.append(f"{group}: {why}")
         figures.at = ""
-        if stopped is None:
-            break
-        rest = rest[rest.index(stopped) + 1:]
 
 
 def struct_sizes(arch):

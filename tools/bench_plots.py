@@ -16,10 +16,11 @@ FORK = re.compile(r"fork_exit_wait_(\d+)M$")
 CHAIN = re.compile(r"chain(\d+)_read_oldest$")
 LOOKUP = re.compile(r"lookup_fault_(\d+)$")
 HEAD = """\
-set terminal svg size {width},{height} font "sans,{font}" background "white"
+set terminal svg noenhanced size {width},{height} font "sans,{font}" \
+    background "white"
 set output "{out}"
 set grid ytics lc rgb "#dddddd"
-set key top left
+set key outside right top
 """
 
 
@@ -46,14 +47,14 @@ def block(name, points):
     return f"${name} << EOD\n{lines}\nEOD\n"
 
 
-def curves(out, title, xlabel, lines, xlog):
-    """A script: lines is [(its title, points)]."""
+def curves(out, title, xlabel, lines, logs):
+    """A script: lines is [(its title, points)]; logs: axes."""
     script = HEAD.format(width=720, height=420, font=12, out=out)
     script += (f'set title "{title}"\nset xlabel "{xlabel}"\n'
-               'set ylabel "guest instructions"\nset logscale y\n'
-               'set format y "10^{%T}"\n')
-    if xlog:
-        script += "set logscale x\n"
+               'set ylabel "guest instructions"\n')
+    script += "".join(f"set logscale {axis}\n" for axis in logs)
+    if "y" not in logs:
+        script += "set yrange [0:*]\n"
     parts = []
     for i, (name, points) in enumerate(lines):
         script += block(f"d{i}", points)
@@ -64,32 +65,28 @@ def curves(out, title, xlabel, lines, xlog):
 
 
 def ratios(out, arches, rows, ours, theirs):
-    """A script: a group of bars a row."""
+    """A script: a point a row and architecture."""
     points = []
     for row in rows:
         found = [bench_rows.ratio(ours[arch].value(row.name),
                                   theirs[arch].value(row.name))
                  for arch in arches]
         if any(found):
-            name = row.name.replace("_", "\\\\_")
-            points.append((f'"{name}"', *(
+            points.append((f'"{row.name}"', *(
                 "NaN" if value is None else f"{value:.5f}"
                 for value in found)))
     if not points:
         raise Bad("no row has a figure of Linux to draw a ratio to")
     script = HEAD.format(width=1100, height=560, font=10, out=out)
     script += block("d", points)
-    script += ('set title "Instructions, ours to Linux\'s (lower is '
-               'better)"\nset style data histogram\n'
-               "set style histogram clustered gap 1\n"
-               "set style fill solid 0.9\nset logscale y\n"
-               "set xtics rotate by 60 right\nset bmargin 15\n"
-               "set key top right\nset arrow from graph 0, first 1 to "
-               'graph 1, first 1 nohead lc rgb "black"\n'
-               "set yrange [0.0005:2]\nplot ")
+    script += ('set title "Ours to Linux, each row (lower is better)"\n'
+               "set logscale y\nset xtics rotate by 60 right\n"
+               "set bmargin 15\nset grid xtics\nset pointsize 0.6\n"
+               'set xrange [-1:*]\nset arrow from graph 0, first 1 to '
+               'graph 1, first 1 nohead lc rgb "black"\nplot ')
     return script + ", ".join(
-        f'$d using {i}:xtic(1) title "{arch}"'
-        for i, arch in enumerate(arches, 2)) + "\n"
+        f'$d using 0:{i}:xtic(1) with points pt {2 * i + 1} lc {i - 1} '
+        f'title "{arch}"' for i, arch in enumerate(arches, 2)) + "\n"
 
 
 def scripts(ours, theirs, rows):
@@ -97,12 +94,12 @@ def scripts(ours, theirs, rows):
     arches = list(ours)
     out = {"ratio.svg": ratios(os.path.join(PLOTS, "ratio.svg"), arches,
                                rows, ours, theirs)}
-    for name, pattern, title, xlabel, xlog in (
-            ("fork.svg", FORK, "fork + exit + wait", "MiB resident", False),
+    for name, pattern, title, xlabel, logs in (
+            ("fork.svg", FORK, "fork + exit + wait", "MiB resident", "y"),
             ("chain.svg", CHAIN, "first read of a page that nobody has "
-             "written since generation 0", "forks in a line", True),
+             "written since generation 0", "forks in a line", "xy"),
             ("lookup.svg", LOOKUP, "zero-fill fault in a random mapping",
-             "mappings", True)):
+             "mappings", "x")):
         lines = []
         for arch in arches:
             for who, figures in (("ours", ours), ("Linux", theirs)):
@@ -112,7 +109,7 @@ def scripts(ours, theirs, rows):
             raise Bad(f"{name}: nothing was measured for it; leave the "
                       "groups away")
         out[name] = curves(os.path.join(PLOTS, name), title, xlabel, lines,
-                           xlog)
+                           logs)
     return out
 
 

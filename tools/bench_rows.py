@@ -150,7 +150,7 @@ def cells(row, arch, ours, linux):
     times = ratio(mine, theirs)
     goal = row.goal(arch, ours)
     return [what, number(mine), number(theirs),
-            "-" if times is None else f"{times:.3f}", number(goal),
+            "-" if times is None else f"{times:.4f}", number(goal),
             number(row.floors.get(arch)),
             verdict(mine, goal, bool(row.aim))]
 
@@ -187,11 +187,13 @@ def unmeasured(rows, ours):
 def summary(rows, arch, ours, linux):
     """The lines below the table."""
     lines = []
-    mean, count = geometric_mean(rows, ours, linux)
-    if mean is not None:
-        lines.append(f"{arch}: geometric mean of {count} ratios to Linux: "
-                     f"{mean:.3f}")
     aimed = [row for row in rows if row.aim]
+    # Rows without an aim are variants, and would outweigh the others.
+    for what, some in (("", rows), (" of rows with an aim", aimed)):
+        mean, count = geometric_mean(some, ours, linux)
+        if mean is not None:
+            lines.append(f"{arch}: geometric mean of {count} ratios to Linux"
+                         f"{what}: {mean:.3f}")
     reached = sum(verdict(ours.value(row.name), row.goal(arch, ours), True)
                   == "reached" for row in aimed)
     if aimed:

@@ -77,7 +77,7 @@ def test_bench_table():
     head, _, first, second = bench_rows.table(rows, "x86_64", ours, theirs)
     assert head.split()[-5:] == ["ours", "Linux", "ratio", "aim", "floor"]
     assert first.split() == ["a", "fault", "(page)", "1,000", "4,000",
-                             "0.250", "921", "521", "missed", "by", "1.09x"]
+                             "0.2500", "921", "521", "missed", "by", "1.09x"]
     assert second.endswith("not measured")
     assert bench_rows.unmeasured(rows, ours) == ["absent"]
     assert bench_rows.geometric_mean(rows, ours, theirs) == (0.25, 1)
@@ -160,7 +160,7 @@ def test_bench_goes_on_after_a_group_that_dies():
         bench.measure_groups(machine_of, figures, ("null", "cow", "map"))
     finally:
         bench.say = say
-    assert machine_of.boots == [["null", "cow", "map"], ["map"]]
+    assert machine_of.boots == [["null"], ["cow"], ["map"]]
     assert set(figures.median) == {"row_null", "row_map"}
     assert figures.failures == ["cow: kernel panic: x"]
 

@@ -65,10 +65,11 @@ cpu_init(void)
     __asm__ volatile("isb; msr daifclr, #4" : : : "memory");
 }
 
-bool
-md_user_is_closed(void)
+/* PXN is everywhere. */
+vm_prot_t
+md_user_open(void)
 {
-    return user_pan;
+    return user_pan ? VM_PROT_NONE : VM_PROT_READ | VM_PROT_WRITE;
 }
 
 void
@@ -80,6 +81,7 @@ md_boot(paddr_t fdt, paddr_t image, uint64_t tick)
     paddr_t root;
 
     early_map(fdt, fdt + fdt_cell(blob, 1), PTE_NORMAL);
+    (void)fdt_check(blob);
     b->first_tick = tick;
     b->image_start = image;
     b->image_end = image + (paddr_t)(kern_image_end - kern_image_start);

@@ -62,18 +62,6 @@ static struct {
 static volatile void *private[VM_MAX_CPUS];     /* registers of id < 32 */
 static uint8_t target[VM_MAX_CPUS];     /* version 2: CPU interfaces */
 
-static volatile void *
-map_reg(const struct fdt_node *n, unsigned i, uint64_t *size)
-{
-    paddr_t pa;
-
-    if (!fdt_reg(n, i, &pa, size)) {
-        return NULL;
-    }
-    boot_device(pa, *size);
-    return boot_device_ptr(pa);
-}
-
 void
 intc_find(const void *fdt)
 {
@@ -82,21 +70,20 @@ intc_find(const void *fdt)
     };
     struct fdt_node n = { 0 };
     uint32_t regions = 1;
-    uint64_t size;
 
     v3 = fdt_compatible(fdt, "arm,gic-v3", &n);
     for (unsigned i = 0; !v3 && gicd == NULL && i < 3; i++) {
         n = (struct fdt_node){ 0 };
         if (fdt_compatible(fdt, old[i], &n)) {
-            gicd = map_reg(&n, 0, &size);
-            gicc = map_reg(&n, 1, &size);
+            gicd = fdt_registers(&n, 0, NULL);
+            gicc = fdt_registers(&n, 1, NULL);
         }
     }
     if (v3) {
-        gicd = map_reg(&n, 0, &size);
+        gicd = fdt_registers(&n, 0, NULL);
         (void)fdt_u32(&n, "#redistributor-regions", &regions);
         for (unsigned i = 0; i < regions && i < REGIONS; i++) {
-            region[i].base = map_reg(&n, 1 + i, &region[i].size);
+            region[i].base = fdt_registers(&n, 1 + i, &region[i].size);
         }
     }
     if (gicd == NULL || (v3 ? region[0].base == NULL : gicc == NULL)) {

@@ -124,10 +124,18 @@ is_stray(const struct md_frame *f, const struct trap *t)
 void
 trap_user(struct md_frame *f, uint64_t esr, uint64_t far)
 {
-    struct trap t = decode(f, esr, far);
+    struct trap t;
 
     f->esr = esr;
     __asm__ volatile("msr daifclr, #6" : : : "memory");
+    /* A data abort for what is not there, or not to be written. */
+    if (__builtin_expect(esr >> 26 == EC_DABORT &&
+            abort_kind((uint32_t)esr) == TRAP_FAULT, 1)) {
+        kern_fault(f, far, (esr & (ISS_WNR | ISS_CM)) == ISS_WNR ?
+            VM_PROT_WRITE : VM_PROT_READ, esr);
+        return;
+    }
+    t = decode(f, esr, far);
     kern_trap(f, &t);
 }
 

@@ -91,6 +91,9 @@ const char *boot_option(const struct boot_info *b, const char *name,
  */
 void boot_fdt(struct boot_info *b, const void *fdt, paddr_t pa);
 
+/* Its size.  Panics if that is no blob; before anything else is asked of it. */
+uint32_t fdt_check(const void *fdt);
+
 /* A node, by walking; offsets into the structure block. */
 struct fdt_node {
     const void *fdt;
@@ -110,6 +113,9 @@ uint32_t fdt_cell(const void *property, unsigned i);
 /* Entry i of reg, translated through the parents' ranges. */
 bool fdt_reg(const struct fdt_node *n, unsigned i, paddr_t *start,
     paddr_t *size);
+/* Entry i of reg as a boot_device(); NULL if there is none.  size may be
+ * NULL. */
+void *fdt_registers(const struct fdt_node *n, unsigned i, paddr_t *size);
 bool fdt_u32(const struct fdt_node *n, const char *name, uint32_t *value);
 
 /* ---- the kernel's own tables ------------------------------------------ */

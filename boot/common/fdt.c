@@ -43,8 +43,15 @@ struct level {
     uint32_t address_cells, size_cells;
 };
 
+/* Where the two blocks are; the second ends with a 0 (fdt_check()). */
+struct blob {
+    const uint8_t *structure, *strings;
+    uint32_t size, strings_size;
+};
+
 struct walk {
     const uint8_t *fdt;
+    struct blob blob;
     uint32_t next;                      /* token to read */
     uint32_t depth;                     /* levels in use; the last is new */
     struct level level[DEPTH];
@@ -88,18 +95,27 @@ terminated(const uint8_t *s, uint32_t size)
 
 /* ---- tokens ----------------------------------------------------------- */
 
+static struct blob
+blob_of(const uint8_t *fdt)
+{
+    return (struct blob){
+        .structure = fdt + fdt_cell(fdt, HEAD_STRUCT),
+        .strings = fdt + fdt_cell(fdt, HEAD_STRINGS),
+        .size = fdt_cell(fdt, HEAD_STRUCT_SIZE),
+        .strings_size = fdt_cell(fdt, HEAD_STRINGS_SIZE)
+    };
+}
+
 /*
  * The token at offset at of the structure block, where the next one begins,
  * and what it holds.  False: the block ends here, or it is damaged.
  */
 static bool
-token(const uint8_t *fdt, uint32_t at, uint32_t *kind, uint32_t *next,
+token(const struct blob *b, uint32_t at, uint32_t *kind, uint32_t *next,
     struct property *p)
 {
-    const uint8_t *block = fdt + fdt_cell(fdt, HEAD_STRUCT);
-    uint32_t size = fdt_cell(fdt, HEAD_STRUCT_SIZE);
-    uint32_t names = fdt_cell(fdt, HEAD_STRINGS_SIZE);
-    uint32_t name, end = at + 4;
+    const uint8_t *block = b->structure;
+    uint32_t size = b->size, name, end = at + 4;
 
     if (at > size || size - at < 4) {
         return false;
@@ -120,14 +136,11 @@ token(const uint8_t *fdt, uint32_t at, uint32_t *kind, uint32_t *next,
         p->size = fdt_cell(block + end, 0);
         name = fdt_cell(block + end, 1);
         end += 8;
-        if (p->size > size - end || name >= names) {
+        if (p->size > size - end || name >= b->strings_size) {
             return false;
         }
-        p->name = (const char *)fdt + fdt_cell(fdt, HEAD_STRINGS) + name;
+        p->name = (const char *)b->strings + name;
         p->data = block + end;
-        if (!terminated((const uint8_t *)p->name, names - name)) {
-            return false;
-        }
         end += p->size;
     } else if (*kind != FDT_END_NODE && *kind != FDT_NOP) {
         return false;                   /* FDT_END, or none of 5.4.1 */
@@ -141,11 +154,11 @@ token(const uint8_t *fdt, uint32_t at, uint32_t *kind, uint32_t *next,
  * come before its children (5.4.2).
  */
 static bool
-property_next(const uint8_t *fdt, uint32_t *at, struct property *p)
+property_next(const struct blob *b, uint32_t *at, struct property *p)
 {
     uint32_t kind, next;
 
-    while (token(fdt, *at, &kind, &next, p)) {
+    while (token(b, *at, &kind, &next, p)) {
         if (kind != FDT_PROP && kind != FDT_NOP) {
             return false;
         }
@@ -171,7 +184,7 @@ walk_enter(struct walk *w, uint32_t inside)
     *l = (struct level){ w->next, 2, 1 };
     w->depth++;
     w->next = inside;
-    while (property_next(w->fdt, &w->next, &p)) {
+    while (property_next(&w->blob, &w->next, &p)) {
         if (p.size == 4 && same(p.name, "#address-cells")) {
             l->address_cells = fdt_cell(p.data, 0);
         } else if (p.size == 4 && same(p.name, "#size-cells")) {
@@ -188,7 +201,7 @@ walk_next(struct walk *w)
     struct property p;
     uint32_t kind, next;
 
-    while (token(w->fdt, w->next, &kind, &next, &p)) {
+    while (token(&w->blob, w->next, &kind, &next, &p)) {
         if (kind == FDT_BEGIN_NODE) {
             return walk_enter(w, next);
         }
@@ -228,13 +241,14 @@ node_name(const struct fdt_node *n)
 const void *
 fdt_property(const struct fdt_node *n, const char *name, uint32_t *size)
 {
+    struct blob b = blob_of(n->fdt);
     struct property p;
     uint32_t kind, at;
 
-    if (!token(n->fdt, n->offset, &kind, &at, &p)) {
+    if (!token(&b, n->offset, &kind, &at, &p)) {
         return NULL;
     }
-    while (property_next(n->fdt, &at, &p)) {
+    while (property_next(&b, &at, &p)) {
         if (same(p.name, name)) {
             *size = p.size;
             return p.data;
@@ -290,7 +304,7 @@ bool
 fdt_compatible(const void *fdt, const char *compatible,
     struct fdt_node *inout_after)
 {
-    struct walk w = { .fdt = fdt };
+    struct walk w = { .fdt = fdt, .blob = blob_of(fdt) };
     struct fdt_node n;
 
     while (walk_next(&w)) {
@@ -327,7 +341,7 @@ component_is(const char *path, uint32_t length, const char *name)
 bool
 fdt_path(const void *fdt, const char *path, struct fdt_node *out)
 {
-    struct walk w = { .fdt = fdt };
+    struct walk w = { .fdt = fdt, .blob = blob_of(fdt) };
     uint32_t found = 1;                 /* levels of the path, with root */
     struct fdt_node n;
 
@@ -417,7 +431,7 @@ translate(const uint8_t *fdt, const struct level *bus,
 bool
 fdt_reg(const struct fdt_node *n, unsigned i, paddr_t *start, paddr_t *size)
 {
-    struct walk w = { .fdt = n->fdt };
+    struct walk w = { .fdt = n->fdt, .blob = blob_of(n->fdt) };
     uint32_t a = n->address_cells, s = n->size_cells, length;
     const uint8_t *p = fdt_property(n, "reg", &length);
     paddr_t pa, bytes;
@@ -447,6 +461,21 @@ fdt_reg(const struct fdt_node *n, unsigned i, paddr_t *start, paddr_t *size)
     return true;
 }
 
+void *
+fdt_registers(const struct fdt_node *n, unsigned i, paddr_t *size)
+{
+    paddr_t start, bytes;
+
+    if (!fdt_reg(n, i, &start, &bytes)) {
+        return NULL;
+    }
+    boot_device(start, bytes);
+    if (size != NULL) {
+        *size = bytes;
+    }
+    return boot_device_ptr(start);
+}
+
 /* ---- what the kernel wants to know ------------------------------------ */
 
 /* Does [offset, offset + size) lie within total? */
@@ -456,9 +485,11 @@ block_ok(uint32_t offset, uint32_t size, uint32_t total)
     return offset >= FDT_HEADER && offset <= total && size <= total - offset;
 }
 
-static uint32_t
-header_check(const uint8_t *fdt)
+uint32_t
+fdt_check(const void *blob)
 {
+    const uint8_t *fdt = blob;
+    struct blob b;
     uint32_t total;
 
     if (fdt_cell(fdt, HEAD_MAGIC) != FDT_MAGIC) {
@@ -478,6 +509,10 @@ header_check(const uint8_t *fdt)
             fdt_cell(fdt, HEAD_STRINGS_SIZE), total) ||
         !block_ok(fdt_cell(fdt, HEAD_RESERVE), 16, total)) {
         kern_panic("device tree: %u bytes do not hold its blocks", total);
+    }
+    b = blob_of(fdt);
+    if (b.strings_size != 0 && b.strings[b.strings_size - 1] != 0) {
+        kern_panic("device tree: its last string has no end");
     }
     return total;
 }
@@ -585,7 +620,7 @@ add_chosen(struct boot_info *b, const struct fdt_node *n)
 static void
 add_nodes(struct boot_info *b, const uint8_t *fdt, bool ram)
 {
-    struct walk w = { .fdt = fdt };
+    struct walk w = { .fdt = fdt, .blob = blob_of(fdt) };
     struct fdt_node n, parent = { fdt, 0, 2, 1 };
 
     while (walk_next(&w)) {
@@ -613,7 +648,7 @@ add_nodes(struct boot_info *b, const uint8_t *fdt, bool ram)
 void
 boot_fdt(struct boot_info *b, const void *fdt, paddr_t pa)
 {
-    uint32_t total = header_check(fdt);
+    uint32_t total = fdt_check(fdt);
 
     b->fdt = pa;
     boot_add_reserved(b, pa, total);

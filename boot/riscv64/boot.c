@@ -41,14 +41,9 @@ static uint64_t boot_hwcap;
 void *
 boot_find(const void *fdt, const char *compatible, struct fdt_node *n)
 {
-    paddr_t pa, size;
-
     *n = (struct fdt_node){ 0 };
-    if (!fdt_compatible(fdt, compatible, n) || !fdt_reg(n, 0, &pa, &size)) {
-        return NULL;
-    }
-    boot_device(pa, size);
-    return boot_device_ptr(pa);
+    return fdt_compatible(fdt, compatible, n) ? fdt_registers(n, 0, NULL) :
+        NULL;
 }
 
 /* Is the extension in "rv64imafdc_zicsr_sstc" (riscv,isa)? */
@@ -122,13 +117,7 @@ boot_mode(const struct boot_info *b)
         return MODE_DEFAULT;
     }
     for (unsigned i = 0; i < PTE_FORMATS; i++) {
-        const char *name = pte_formats[i].name;
-        unsigned n = 0;
-
-        while (name[n] != 0 && name[n] == want[n]) {
-            n++;
-        }
-        if (name[n] == want[n]) {
+        if (strcmp(pte_formats[i].name, want) == 0) {
             return i;
         }
     }

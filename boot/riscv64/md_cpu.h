@@ -109,6 +109,12 @@ md_ticks(void)
     return now;
 }
 
+/* As many words a turn as an immediate reaches (page.S). */
+#define MD_PAGE_CLEAR
+#define MD_PAGE_COPY
+void md_page_clear(void *p, uint64_t n);
+void md_page_copy(void *to, const void *from, uint64_t n);
+
 /* The psABI's frame record lies below what s0 points to. */
 #define MD_FP_PREV      (-16)
 #define MD_FP_PC        (-8)

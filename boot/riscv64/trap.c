@@ -78,9 +78,14 @@ trap_user(struct md_frame *f, uint64_t cause, uint64_t value)
         trap_interrupt(cause);
         return;
     }
-    t = trap_decode(cause, value);
     md_irq_restore(true);
-    kern_trap(f, &t);
+    if (__builtin_expect(cause < CAUSES &&
+            cause_table[cause].kind == TRAP_FAULT, 1)) {
+        kern_fault(f, value, cause_table[cause].access, cause);
+    } else {
+        t = trap_decode(cause, value);
+        kern_trap(f, &t);
+    }
     (void)md_irq_save();
 }
 

@@ -80,10 +80,10 @@ md_user_load(const struct md_user *u)
 }
 
 /* SUM is no option. */
-bool
-md_user_is_closed(void)
+vm_prot_t
+md_user_open(void)
 {
-    return true;
+    return VM_PROT_NONE;
 }
 
 /*

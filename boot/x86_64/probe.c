@@ -11,6 +11,8 @@
 
 #include <pte.h>
 
+#define CR4_SMEP        (1ull << 20)    /* SDM 2.5 */
+
 int usercopy_load(vaddr_t va, uint64_t *value, bool open) VM_MUST_CHECK;
 int usercopy_store(vaddr_t va, uint64_t value, bool open) VM_MUST_CHECK;
 int usercopy_enter(vaddr_t va) VM_MUST_CHECK;
@@ -40,10 +42,14 @@ probe_user_may(vaddr_t va, vm_prot_t access)
         ((access & VM_PROT_EXEC) == 0 || (or & PTE_NX) == 0);
 }
 
-bool
-md_user_is_closed(void)
+vm_prot_t
+md_user_open(void)
 {
-    return cpu_has.smap;
+    uint64_t cr4;
+
+    READ_CR(4, cr4);
+    return (cpu_has.smap ? 0 : VM_PROT_READ | VM_PROT_WRITE) |
+        ((cr4 & CR4_SMEP) != 0 ? 0 : VM_PROT_EXEC);
 }
 
 bool

@@ -34,7 +34,7 @@ struct sample {
 
 uint64_t md_tick_hz;
 static uint64_t per_tick;               /* APIC's counts, 32.32 fixed point */
-static uint64_t timer_deadline;
+static uint64_t timer_deadline[VM_MAX_CPUS];
 
 static unsigned
 pit_read(void)
@@ -110,7 +110,7 @@ md_timer_set(uint64_t deadline)
 {
     uint64_t now = md_ticks(), count = 1;
 
-    timer_deadline = deadline;
+    timer_deadline[kern_cpu()] = deadline;
     if (deadline > now) {
         uint64_t delta = deadline - now;
 
@@ -124,8 +124,10 @@ md_timer_set(uint64_t deadline)
 void
 timer_interrupt(void)
 {
-    if (md_ticks() < timer_deadline) {
-        md_timer_set(timer_deadline);
+    uint64_t deadline = timer_deadline[kern_cpu()];
+
+    if (md_ticks() < deadline) {
+        md_timer_set(deadline);
     } else {
         kern_interrupt_timer();
     }

@@ -10,6 +10,7 @@
  * CR2 and rsp near that page.
  */
 #include "cpu.h"
+#include "kern.h"
 
 #define PF_PRESENT      (1u << 0)
 #define PF_WRITE        (1u << 1)
@@ -97,11 +98,20 @@ trap_enable(const struct md_frame *f)
 static void
 trap_page(struct md_frame *f)
 {
-    struct trap t = { .kind = TRAP_FAULT, .raw = f->error };
-
-    READ_CR(2, t.va);
-    t.access = f->error & PF_WRITE ? VM_PROT_WRITE :
+    struct trap t;
+    vaddr_t va;
+    vm_prot_t access = f->error & PF_WRITE ? VM_PROT_WRITE :
         f->error & PF_FETCH ? VM_PROT_EXEC : VM_PROT_READ;
+
+    READ_CR(2, va);
+    if (__builtin_expect((f->error & PF_RESERVED) == 0 &&
+            md_frame_is_user(f), 1)) {
+        trap_enable(f);
+        kern_fault(f, va, access, f->error);
+        return;
+    }
+    t = (struct trap){ .kind = TRAP_FAULT, .raw = f->error, .va = va,
+        .access = access };
     if (__builtin_expect((f->error & PF_RESERVED) != 0, 0)) {
         t.kind = TRAP_OTHER;
     } else if (!md_frame_is_user(f)) {

@@ -143,18 +143,10 @@ dev_create(uint32_t mode, uint64_t rdev)
 static void
 dev_link(struct node *dev, const char *name, const char *text)
 {
-    struct node *n;
-    size_t len = 0, name_len = 0;
+    struct node *n = node_create_symlink(text, strlen(text));
 
-    while (text[len] != 0) {
-        len++;
-    }
-    while (name[name_len] != 0) {
-        name_len++;
-    }
-    n = node_create_symlink(text, len);
     vm_mutex_lock(&tree_lock);
-    if (n == NULL || node_enter(dev, name, name_len, n) != 0) {
+    if (n == NULL || node_enter(dev, name, strlen(name), n) != 0) {
         kern_panic("no memory for /dev/%s", name);
     }
     vm_mutex_unlock(&tree_lock);

@@ -11,7 +11,8 @@
  * Nothing is read but the headers: pages come from the file's object when
  * they are touched.  A file that is not as the format wants it is refused as
  * a whole, before anything is mapped, with a line on the log that says what is
- * wrong: which segment, and what to do about it where there is something.
+ * wrong: which segment, and what to do about it where there is something.  Some
+ * of these lines at once, and a few each second, are all that there are.
  */
 #include "elf.h"
 #include "exec_impl.h"
@@ -20,6 +21,9 @@
 
 #define ELF_SEGMENTS_MAX        64u
 #define ELF_ALIGN_MAX           (1ull << 30)
+/* Lines on the log: so many at once, one each so many ns in the long run. */
+#define ELF_LINES               100u
+#define ELF_LINE_NS             250000000ull
 
 struct elf_file {
     struct exec_image *img;
@@ -29,18 +33,42 @@ struct elf_file {
     uint64_t size;
 };
 
-static int64_t
-elf_refuse(const struct elf_file *e, const char *why)
+/* A program that tries bad files for ever must not fill the log. */
+static bool
+elf_may_say(void)
 {
-    kern_printf("pal: %s: %s\n", e->img->path, why);
+    static _Atomic uint64_t paid;       /* lines were paid for until then */
+    uint64_t now = kern_now(), was = vm_get(&paid), from;
+
+    do {
+        from = was > now ? was : now;
+        if (from - now > ELF_LINES * ELF_LINE_NS) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak(&paid, &was, from + ELF_LINE_NS));
+    return true;
+}
+
+static int64_t __attribute__((format(printf, 2, 3)))
+elf_refuse(const struct elf_file *e, const char *fmt, ...)
+{
+    char path[80], why[160];
+    va_list ap;
+
+    if (elf_may_say()) {
+        va_start(ap, fmt);
+        (void)kern_vsnprintf(why, sizeof(why), fmt, ap);
+        va_end(ap);
+        kern_printf("pal: %s: %s\n",
+            unix_printable(path, sizeof(path), e->img->path), why);
+    }
     return -UNIX_ENOEXEC;
 }
 
 static int64_t
 elf_refuse_segment(const struct elf_file *e, unsigned i, const char *why)
 {
-    kern_printf("pal: %s: segment %u %s\n", e->img->path, i, why);
-    return -UNIX_ENOEXEC;
+    return elf_refuse(e, "segment %u %s", i, why);
 }
 
 static vaddr_t
@@ -66,9 +94,8 @@ elf_check_header(struct elf_file *e)
         return elf_refuse(e, "not a 64-bit little-endian program");
     }
     if (h->machine != UNIX_ELF_MACHINE) {
-        kern_printf("pal: %s: made for another machine (ELF machine %u, "
-            "this is %u)\n", e->img->path, h->machine, UNIX_ELF_MACHINE);
-        return -UNIX_ENOEXEC;
+        return elf_refuse(e, "made for another machine (ELF machine %u, "
+            "this is %u)", h->machine, UNIX_ELF_MACHINE);
     }
     if (h->type != ELF_ET_EXEC && h->type != ELF_ET_DYN) {
         return elf_refuse(e, "an ELF file, but not a program");
@@ -104,19 +131,17 @@ elf_check_load(const struct elf_file *e, unsigned i, vaddr_t *end)
         return elf_refuse_segment(e, i, "is not aligned as it says");
     }
     if (!vm_page_aligned(s->vaddr - s->offset) && s->filesz != 0) {
-        kern_printf("pal: %s: segment %u is not aligned to pages of %u "
-            "KiB: link with -z max-page-size=65536\n", e->img->path, i,
+        return elf_refuse(e, "segment %u is not aligned to pages of %u KiB: "
+            "link with -z max-page-size=65536", i,
             (unsigned)(VM_PAGE_SIZE >> 10));
-        return -UNIX_ENOEXEC;
     }
     if (s->vaddr < *end) {
         return elf_refuse_segment(e, i, "overlaps the one before it");
     }
     if (vm_trunc_page(s->vaddr) < elf_round(*end)) {
-        kern_printf("pal: %s: segment %u shares a page of %u KiB with the "
-            "one before it: link with -z max-page-size=65536\n",
-            e->img->path, i, (unsigned)(VM_PAGE_SIZE >> 10));
-        return -UNIX_ENOEXEC;
+        return elf_refuse(e, "segment %u shares a page of %u KiB with the "
+            "one before it: link with -z max-page-size=65536", i,
+            (unsigned)(VM_PAGE_SIZE >> 10));
     }
     *end = s->vaddr + s->memsz;
     return 0;

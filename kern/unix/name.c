@@ -125,15 +125,9 @@ name_symlink(uint64_t utext, uint64_t dirfd, uint64_t upath)
 {
     char text[UNIX_PATH_MAX];
     int64_t error = unix_copyin_path(text, utext);
-    size_t len = 0;
 
-    if (error != 0) {
-        return error;
-    }
-    while (text[len] != 0) {
-        len++;
-    }
-    return name_new(dirfd, upath, node_create_symlink(text, len));
+    return error != 0 ? error : name_new(dirfd, upath,
+        node_create_symlink(text, strlen(text)));
 }
 
 int64_t

@@ -279,17 +279,13 @@ node_make(struct node *dir, const char *name, uint32_t mode, uint64_t rdev,
     const struct node_ops *ops)
 {
     struct node *n = node_create(mode, ops);
-    size_t len = 0;
 
-    while (name[len] != 0) {
-        len++;
-    }
     if (n == NULL) {
         kern_panic("no memory for /%s", name);
     }
     n->rdev = rdev;
     vm_mutex_lock(&tree_lock);
-    if (node_enter(dir, name, len, n) != 0) {
+    if (node_enter(dir, name, strlen(name), n) != 0) {
         kern_panic("no memory for /%s", name);
     }
     vm_mutex_unlock(&tree_lock);

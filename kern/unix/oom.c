@@ -76,6 +76,7 @@ oom_choose(uint64_t *size)
 bool
 proc_kill_for_memory(void)
 {
+    char name[sizeof(((struct proc *)NULL)->name)];
     uint64_t size;
     struct proc *p = oom_choose(&size);
 
@@ -83,7 +84,8 @@ proc_kill_for_memory(void)
         return false;
     }
     kern_printf("out of memory: killed process %d (%s), %llu KiB\n", p->pid,
-        p->name, (unsigned long long)(size >> 10));
+        unix_printable(name, sizeof(name), p->name),
+        (unsigned long long)(size >> 10));
     atomic_store(&oom_victim, p->pid);
     atomic_store(&oom_since, kern_now());
     vm_spin_lock(&p->signal_lock);

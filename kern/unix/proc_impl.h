@@ -113,6 +113,11 @@ void signal_retarget(struct proc *p);
 int signal_take(uint64_t set, struct unix_siginfo *info,
     struct unix_sigaction *action);
 bool signal_is_pending(uint64_t set);
+/*
+ * Sleep until there may be a signal of set, or one that is not blocked, or for
+ * no reason; VM_E_BUSY: the deadline (ns of kern_now(), 0: none) has passed.
+ */
+int signal_doze(uint64_t set, uint64_t deadline);
 /* (s) held: signo is ignored now; records of it that were pending. */
 struct signal_info *signal_forget(struct proc *p, int signo);
 /* As proc_signal, for the thread with that number; -ESRCH; signo 0: none. */

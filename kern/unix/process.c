@@ -244,7 +244,6 @@ proc_child_remove(struct proc *p)
     if (p->next != NULL) {
         p->next->prev = p->prev;
     }
-    p->parent = NULL;
 }
 
 void
@@ -269,6 +268,7 @@ proc_unlink(struct proc *p)
     }
     *at = p->hash_next;
     proc_child_remove(p);
+    p->parent = NULL;
     proc_unref(p);
 }
 
@@ -644,12 +644,20 @@ sys_gettid(const uint64_t *a)
 int64_t
 sys_getppid(const uint64_t *a)
 {
+    struct proc *const volatile *link = &proc_current()->parent;
+    struct proc *parent;
     int pid;
 
     (void)a;
-    vm_mutex_lock(&proc_tree);
-    pid = proc_current()->parent->pid;
-    vm_mutex_unlock(&proc_tree);
+    /*
+     * Without the tree's lock.  Processes are type-stable, and one is not
+     * freed while it is somebody's parent: unchanged, it was it all along.
+     */
+    do {
+        parent = *link;
+        pid = *(volatile int *)&parent->pid;
+        atomic_thread_fence(memory_order_acquire);
+    } while (*link != parent);
     return pid;
 }
 

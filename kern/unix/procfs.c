@@ -359,12 +359,8 @@ static bool
 procfs_emit(struct file *f, struct dir_out *out, unsigned type,
     uint64_t next, const char *name)
 {
-    size_t len = 0;
-
-    while (name[len] != 0) {
-        len++;
-    }
-    if (!dir_emit(out, f->node->ino + next, type << 12, next, name, len)) {
+    if (!dir_emit(out, f->node->ino + next, type << 12, next, name,
+        strlen(name))) {
         return false;
     }
     f->offset = next;

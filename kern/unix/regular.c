@@ -157,9 +157,11 @@ regular_unpublish(struct node *n)
 static void
 regular_charge(struct node *n, uint64_t pages)
 {
-    atomic_fetch_add_explicit(&regular_used, pages - n->charged,
-        memory_order_relaxed);
-    n->charged = pages;
+    if (pages != n->charged) {
+        atomic_fetch_add_explicit(&regular_used, pages - n->charged,
+            memory_order_relaxed);
+        n->charged = pages;
+    }
 }
 
 static void
@@ -238,6 +240,7 @@ regular_trim(void)
             vm_spin_unlock(&regular_lock);
             o = n->object;
             n->object = NULL;
+            regular_charge(n, 0);
         }
         vm_mutex_unlock(&n->lock);
         if (o != NULL) {

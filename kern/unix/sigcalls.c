@@ -217,13 +217,12 @@ sys_sigaltstack(const uint64_t *a)
 /* ---- waiting for one -------------------------------------------------- */
 
 /*
- * Sleep until there may be a signal of set, or one that is not blocked;
- * VM_E_BUSY: the deadline has passed.  The wish to look for one may be an old
- * one, for a signal that another thread took or nobody wants any more, and
- * would end every sleep at once; it must stay if there is one.
+ * The wish to look for a signal may be an old one, for one that another thread
+ * took or nobody wants any more, and would end every sleep at once; it must
+ * stay if there is one.
  */
-static int
-sig_doze(uint64_t set, uint64_t deadline)
+int
+signal_doze(uint64_t set, uint64_t deadline)
 {
     _Atomic uint32_t *work = &thread_current()->head.work, never = 0;
 
@@ -242,7 +241,7 @@ static int64_t
 sig_sleep(void)
 {
     while (!proc_signal_pending()) {
-        (void)sig_doze(0, 0);
+        (void)signal_doze(0, 0);
     }
     return -UNIX_EINTR;
 }
@@ -304,7 +303,7 @@ sys_rt_sigtimedwait(const uint64_t *a)
         if (signo != 0 || woken == VM_E_BUSY || proc_signal_pending()) {
             break;
         }
-        woken = sig_doze(set, deadline);
+        woken = signal_doze(set, deadline);
     }
     vm_spin_lock(&p->signal_lock);
     ut->awaited = 0;

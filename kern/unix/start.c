@@ -299,8 +299,10 @@ unix_start(const struct boot_info *b)
 void
 unix_describe(const struct thread *t, char *buf, size_t size)
 {
+    char name[sizeof(t->proc->name)];
+
     if (t->proc != NULL) {
         (void)kern_snprintf(buf, size, "process %d (%s)", t->proc->pid,
-            t->proc->name);
+            unix_printable(name, sizeof(name), t->proc->name));
     }
 }

@@ -121,3 +121,16 @@ unix_copyin_path(char *buf, uint64_t from)
         return -UNIX_EFAULT;
     }
 }
+
+const char *
+unix_printable(char *buf, size_t size, const char *name)
+{
+    size_t n = 0;
+
+    for (; n + 1 < size && name[n] != 0; n++) {
+        buf[n] = (unsigned char)name[n] < ' ' || name[n] == 0x7f ? '?' :
+            name[n];
+    }
+    buf[n] = 0;
+    return buf;
+}

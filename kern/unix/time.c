@@ -166,10 +166,12 @@ time_sleep(uint64_t deadline, uint64_t remainder)
 {
     uint64_t now;
 
-    if (thread_sleep_until(deadline, true) == VM_OK) {
+    while ((now = kern_now()) < deadline && !proc_signal_pending()) {
+        (void)signal_doze(0, deadline);
+    }
+    if (now >= deadline) {
         return 0;
     }
-    now = kern_now();
     if (remainder != 0 &&
         time_copyout(remainder, deadline > now ? deadline - now : 0) != 0) {
         return -UNIX_EFAULT;

@@ -80,6 +80,13 @@ unix_copyout(uint64_t to, const void *from, size_t n)
 #define UNIX_PATH_MAX 1024u
 int64_t unix_copyin_path(char *buf, uint64_t from);
 
+/*
+ * A name that a program chose, for a line of the log: as much as fits, control
+ * characters as '?', so that it cannot end the line and write the next.
+ * Returns buf.
+ */
+const char *unix_printable(char *buf, size_t size, const char *name);
+
 /* A random number that a program cannot guess (seeded by option "seed="). */
 uint64_t unix_random(void);
 

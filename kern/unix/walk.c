@@ -119,7 +119,7 @@ walk_text(struct walk *w)
     struct place *p = w->p;
     struct node *n = p->node;
     char *to = p->buf[w->buf];
-    size_t rest = 0;
+    size_t rest = strlen(w->rest);
     int64_t len;
 
     if (to == NULL) {
@@ -129,9 +129,6 @@ walk_text(struct walk *w)
         }
     }
     w->buf ^= 1;
-    while (w->rest[rest] != 0) {
-        rest++;
-    }
     if (n->ops->readlink != NULL) {
         vm_mutex_unlock(&tree_lock);
         len = n->ops->readlink(n, to, UNIX_PATH_MAX);
@@ -181,8 +178,10 @@ walk_symlink(struct walk *w)
         walk_hold(p, 1, target);
         if (*w->rest != 0) {
             walk_step(p);
+            return 0;
         }
-        return 0;
+        return p->slash && !node_is(target, UNIX_S_IFDIR) ?
+            -UNIX_ENOTDIR : 0;
     }
     error = walk_text(w);
     if (error != 0) {

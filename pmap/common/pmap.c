@@ -251,6 +251,20 @@ pmap_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
     return pt_enter(pm, va, pa, prot, flags, seq);
 }
 
+int
+pmap_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
+    vm_prot_t prot, vm_seq_t seq)
+{
+    KASSERT(vm_page_aligned(va) && pv_managed(page));
+    KASSERT(pm->start <= va && va < pm->end);
+    KASSERT((prot & VM_PROT_READ) != 0 && (prot & ~VM_PROT_ALL) == 0);
+    if ((prot & (VM_PROT_WRITE | VM_PROT_EXEC)) != 0 &&
+        enter_rights(page, prot)) {
+        return enter_code(pm, va, vm_page_pa(page), prot, 0, seq);
+    }
+    return pt_enter_page(pm, va, page, prot, seq);
+}
+
 void
 pmap_near_icache(struct vm_page *page, vm_prot_t prot)
 {

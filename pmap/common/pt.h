@@ -393,6 +393,9 @@ void pt_activate(struct pmap *pm, uint32_t asid, bool flush_asid);
  */
 int pt_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
     unsigned flags, vm_seq_t seq) VM_MUST_CHECK;
+/* The same for a managed page, without flags. */
+int pt_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
+    vm_prot_t prot, vm_seq_t seq) VM_MUST_CHECK;
 
 /*
  * pt_prefill - the same, but only where nothing is, no memory is needed

@@ -66,15 +66,6 @@ struct enter {
     vm_prot_t prot;
 };
 
-/* An entry's address bits: all else cancels out. */
-static inline pte_t
-pte_address(const struct pt_format *f, paddr_t pa)
-{
-    const struct pte_attr plain = { .prot = VM_PROT_READ };
-
-    return pte_leaf(f, pa, plain, 0) ^ pte_leaf(f, 0, plain, 0);
-}
-
 static inline pte_t
 enter_pte(const struct enter *e, unsigned i)
 {
@@ -200,10 +191,11 @@ enter_set(const struct enter *e, struct pt_cpu *cpu)
     struct enter slow;
 
     vm_point();
-    if (e->g->per_page == 1 && pte_load(e->slot) == 0 &&
+    if (e->g->frame_shift != 0 && pte_load(e->slot) == 0 &&
         !pmap_revoking(e->pm)) {
         /* Release: the page's contents are there before it is mapped. */
-        __atomic_store_n(e->slot, enter_pte(e, 0), __ATOMIC_RELEASE);
+        __atomic_store_n(e->slot, e->attr |
+            e->pa >> vm_page_shift << e->g->frame_shift, __ATOMIC_RELEASE);
         pmap_md_publish();
         if (PMAP_MD_CACHES_INVALID) {
             enter_fence(e, cpu);
@@ -298,18 +290,10 @@ note_make(struct pmap *pm, vaddr_t va)
     return note_walk(n, pm, va) ? VM_OK : VM_E_RETRY;
 }
 
-/* The page at pa, of an object or not: its hint first.  Leaf lock held. */
-static inline int
-enter_hint(const struct enter *e)
-{
-    struct vm_page *page = pv_page(e->pa);
-
-    return page != NULL ? pv_insert(page, e->pm, e->va) : VM_OK;
-}
-
-int
-pt_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
-    unsigned flags, vm_seq_t seq)
+/* page: NULL if it has no reverse map. */
+static inline __attribute__((always_inline)) int
+enter(struct pmap *pm, vaddr_t va, paddr_t pa, struct vm_page *page,
+    vm_prot_t prot, unsigned flags, vm_seq_t seq)
 {
     struct pt_cpu *cpu = epoch_enter();
     struct note *n = note_of(cpu);
@@ -338,8 +322,8 @@ pt_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
     if (__builtin_expect(!pmap_seq_same(pm, seq), 0)) {
         error = VM_E_RETRY;
         pt_event(cpu, EV_RETRY, 1);
-    } else {
-        error = enter_hint(&e);
+    } else if (page != NULL) {
+        error = pv_insert(page, pm, va);
     }
     if (error == VM_OK) {
         pt_mark(e.g, table, e.slot, e.g->per_page);
@@ -349,6 +333,20 @@ pt_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
     leaf_unlock(table);
     epoch_exit(cpu);
     return error;
+}
+
+int
+pt_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
+    unsigned flags, vm_seq_t seq)
+{
+    return enter(pm, va, pa, pv_page(pa), prot, flags, seq);
+}
+
+int
+pt_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
+    vm_prot_t prot, vm_seq_t seq)
+{
+    return enter(pm, va, vm_page_pa(page), page, prot, 0, seq);
 }
 
 /* ---- prefill ---------------------------------------------------------- */
@@ -361,30 +359,44 @@ prefill_may(struct pmap *pm)
     return (uint32_t)vm_get(&pm->pending) == 0;
 }
 
-/* Leaf lock held: one page for every hardware page, the hot case. */
+/*
+ * Leaf lock held: one page for every hardware page, the hot case.  What does
+ * not change in the loop is read before: stores in it might change it for
+ * all that the compiler knows.
+ */
 static inline unsigned
-prefill_single(struct enter *e, const struct pmap_near *near, uint32_t want)
+prefill_single(struct enter *e, const struct pmap_near *from,
+    uint32_t want)
 {
-    unsigned done = 0;
+    const struct pmap_near near = *from;
+    const pte_t *leaf = e->g->leaf;
+    const unsigned shift = e->g->frame_shift;
+    const struct vm_page *array = vm_page_array;
+    const uint64_t frame = vm_page_first;
+    const vsize_t size = VM_PAGE_SIZE;
+    struct pmap *pm = e->pm;
+    vaddr_t va = e->va;
     pte_t *slot = e->slot;
+    unsigned done = 0;
 
-    for (unsigned i = 0; want != 0; i++, want >>= 1) {
+    for (unsigned i = 0; want != 0; i++, want >>= 1, va += size, slot++) {
         struct vm_page *page;
         vm_prot_t prot;
 
-        if ((want & 1) == 0 || pte_load(&slot[i]) != 0 ||
-            !prefill_may(e->pm) ||
-            (page = pmap_near_page(near, i, &prot)) == NULL ||
-            !pv_insert_cheap(page, e->pm, e->va + i * VM_PAGE_SIZE)) {
+        if ((want & 1) == 0 || pte_load(slot) != 0 || !prefill_may(pm) ||
+            (page = pmap_near_page(&near, i, &prot)) == NULL ||
+            !pv_insert_cheap(page, pm, va)) {
             continue;
         }
-        if ((prot & VM_PROT_EXEC) != 0) {
+        if (__builtin_expect((prot & VM_PROT_EXEC) != 0, 0)) {
             pmap_near_icache(page, prot);
         }
-        __atomic_store_n(&slot[i], e->g->leaf[prot] |
-            pte_address(pt_f(e->g), vm_page_pa(page)), __ATOMIC_RELEASE);
+        /* Release in one for all of them: see pt_prefill(). */
+        __atomic_store_n(slot, leaf[prot] |
+            ((uint64_t)(page - array) + frame) << shift, __ATOMIC_RELAXED);
         done++;
     }
+    e->slot = slot;
     return done;
 }
 
@@ -449,6 +461,7 @@ pt_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
     struct pt_cpu *cpu = epoch_enter();
     struct note *at = note_of(cpu);
     struct enter e = { .pm = pm, .va = va };
+    const pte_t *first;
     unsigned done = 0;
     uint32_t want;
 
@@ -458,12 +471,14 @@ pt_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
 
         e.g = at->g;
         e.slot = at->slot + pt_geo_index(e.g, 0, va);
+        first = e.slot;
         leaf_lock(table);
         if (pmap_seq_same(pm, seq)) {
-            pt_mark(e.g, table, e.slot, (32u -
-                (unsigned)__builtin_clz(want)) * e.g->per_page);
-            done = e.g->per_page == 1 ? prefill_single(&e, near, want) :
+            /* What the pages hold is there before they are mapped. */
+            atomic_thread_fence(memory_order_release);
+            done = e.g->frame_shift != 0 ? prefill_single(&e, near, want) :
                 prefill_multiple(&e, near, want);
+            pt_mark(e.g, table, first, (unsigned)(e.slot - first));
             pmap_md_publish();
         }
         leaf_unlock(table);

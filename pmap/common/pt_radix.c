@@ -46,6 +46,28 @@ geo_leaf(const struct pt_format *f, vm_prot_t prot, bool device, bool kernel,
     return pte_leaf(f, 0, attr, 0);
 }
 
+/*
+ * Are entries of all frames that there are the number of the frame, shifted,
+ * beside the attributes?  The last frame has most of the bits that matter.
+ */
+static uint8_t
+geo_frame_shift(const struct pt_geo *g)
+{
+    uint64_t last = vm_page_first + vm_page_count - 1;
+    pte_t one = pte_address(g->f, (paddr_t)1 << vm_page_shift);
+    unsigned shift = one == 0 ? 0 : (unsigned)__builtin_ctzll(one);
+
+    if (g->per_page != 1 || one != (pte_t)1 << shift) {
+        return 0;
+    }
+    for (uint64_t bit = 1; bit <= last; bit <<= 1) {
+        if (pte_address(g->f, bit << vm_page_shift) != bit << shift) {
+            return 0;
+        }
+    }
+    return (uint8_t)shift;
+}
+
 static void
 geo_make(struct pt_geo *g, const struct pt_format *f, bool kernel)
 {
@@ -70,6 +92,7 @@ geo_make(struct pt_geo *g, const struct pt_format *f, bool kernel)
         g->device[p] = geo_leaf(f, p, true, kernel, false);
     }
     g->wired = geo_leaf(f, 0, false, kernel, true) ^ g->leaf[0];
+    g->frame_shift = geo_frame_shift(g);
 }
 
 /* The first that fits; of those that share the root, the fewest levels. */

@@ -30,6 +30,9 @@ struct pt_geo {
     uint32_t mask[PT_MAX_LEVELS];
     uint8_t group[PT_MAX_LEVELS];   /* index >> this: bit of used */
     uint16_t per_page;              /* hardware pages in an MI page */
+    uint8_t frame_shift;            /* a frame's number, as it stands in an
+                                       entry; 0: not that simple, or more
+                                       than one entry a page */
     vsize_t hw_page;
     pte_t leaf[VM_PROT_ALL + 1];    /* attributes for each prot, address 0 */
     pte_t device[VM_PROT_ALL + 1];
@@ -107,6 +110,15 @@ pte_cas(pte_t *slot, pte_t *old, pte_t new)
 {
     return __atomic_compare_exchange_n(slot, old, new, false,
         __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE);
+}
+
+/* An entry's address bits: all else cancels out. */
+static inline pte_t
+pte_address(const struct pt_format *f, paddr_t pa)
+{
+    const struct pte_attr plain = { .prot = VM_PROT_READ };
+
+    return pte_leaf(f, pa, plain, 0) ^ pte_leaf(f, 0, plain, 0);
 }
 
 /* The table that a TABLE entry leads to.  0 is EMPTY; BAD is a bug. */

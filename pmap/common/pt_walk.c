@@ -456,6 +456,10 @@ check_table(struct pmap *pm, const struct pt_geo *g, paddr_t table,
         enum pte_kind kind = pte_kind(pt_f(g), pte, level);
         vaddr_t stop = va + (span - 1);
 
+        if (pte != 0 && !pm->kernel && (pt_used(pm, p) &
+                pt_group(g, level, pt_geo_index(g, level, va))) == 0) {
+            check_fail(pm, va, level, pte, "in a group not in use");
+        }
         if (kind == PTE_LEAF && level == 0) {
             check_leaf(pm, g, va, pte);
         } else if (kind == PTE_TABLE && level > 0) {

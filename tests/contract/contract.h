@@ -86,6 +86,8 @@ void space_protect(struct space *s, vaddr_t start, vaddr_t end,
     vm_prot_t prot, struct pmap_batch *batch);
 void frame_protect(struct vm_page *p, vm_prot_t prot,
     struct pmap_batch *batch);
+void frame_forget(struct vm_page *p, const struct pmap *pm, vaddr_t start,
+    vaddr_t end);
 /* Can this CPU read (write) va, and is it frame i? */
 bool can_read(vaddr_t va, unsigned i);
 bool can_write(vaddr_t va);
@@ -110,5 +112,7 @@ void misc_seq(void);
 void misc_prefill(void);
 void misc_age(void);
 void misc_audit(void);
+void table_blank(void);
+void table_forget(void);
 
 #endif

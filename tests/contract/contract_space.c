@@ -134,6 +134,15 @@ frame_protect(struct vm_page *p, vm_prot_t prot, struct pmap_batch *batch)
     vm_object_unlock(object);
 }
 
+void
+frame_forget(struct vm_page *p, const struct pmap *pm, vaddr_t start,
+    vaddr_t end)
+{
+    vm_object_lock(object);
+    pmap_page_forget(p, pm, start, end);
+    vm_object_unlock(object);
+}
+
 bool
 can_read(vaddr_t va, unsigned i)
 {

@@ -478,7 +478,7 @@ misc_prefill(void)
         vm_prot_t prot;
 
         if (pmap_extract(s.pm, va + i * VM_PAGE_SIZE, &pa, &prot)) {
-            EXPECT(pages[i] != NULL && pa == vm_page_pa(pages[i]));
+            EXPECT(pages[i] != 0 && pa == vm_page_pa(contract_frame(i)));
             EXPECT(prot == VM_PROT_READ);
         }
     }

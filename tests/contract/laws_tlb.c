@@ -528,5 +528,7 @@ const struct contract_law contract_laws[] = {
     { "prefill", misc_prefill, 0 },
     { "age", misc_age, 0 },
     { "audit", misc_audit, 0 },
+    { "table/blank", table_blank, 0 },
+    { "table/forget", table_forget, 0 },
     { NULL, NULL, 0 },
 };

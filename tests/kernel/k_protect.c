@@ -181,10 +181,12 @@ KTEST(user_memory)
     t->map = NULL;
     KCHECK(user_may(KTEST_BASE + 64, VM_PROT_READ));
     KCHECK(user_may(KTEST_BASE + 64, VM_PROT_WRITE));
-    KCHECK(may_read(KTEST_BASE + 64) == !md_user_is_closed());
+    KCHECK(may_read(KTEST_BASE + 64) ==
+        ((md_user_open() & VM_PROT_READ) != 0));
     KCHECK(md_probe(KTEST_BASE + 64, VM_PROT_WRITE, false, &value) ==
-        !md_user_is_closed());
-    KCHECK(!may_execute(KTEST_BASE));
+        ((md_user_open() & VM_PROT_WRITE) != 0));
+    KCHECK(may_execute(KTEST_BASE) ==
+        ((md_user_open() & VM_PROT_EXEC) != 0));
     t->map = map;
     ktest_map_leave(map);
 }

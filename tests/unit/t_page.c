@@ -104,6 +104,33 @@ random_ops(unsigned shift, uint64_t npages, unsigned ops)
     free(held);
 }
 
+/* Many at a time, of every number around the sizes of the caches. */
+TEST(free_many)
+{
+    struct vm_page *held[100];
+
+    host_memory(12, 100);
+    for (unsigned n = 0; n <= 100; n++) {
+        for (unsigned i = 0; i < n; i++) {
+            held[i] = vm_page_alloc(kinds[n % 3], VM_ALLOC_USER);
+            CHECK(held[i] != NULL);
+        }
+        CHECK_EQ(vm_page_kind_count(kinds[n % 3]), n);
+        vm_page_free_many(held, n);
+        CHECK_EQ(vm_page_free_count(), 100);
+        CHECK_EQ(vm_page_kind_count(kinds[n % 3]), 0);
+        vm_page_check();
+        if (n >= 16) {
+            /* The last to be freed, that is the first, is used first. */
+            struct vm_page *p = vm_page_alloc(VM_PAGE_KERNEL, VM_ALLOC_USER);
+
+            CHECK(p != NULL);
+            vm_page_free(p);
+        }
+    }
+    host_memory_end();
+}
+
 /* Again and again in one process: the core can be started many times. */
 TEST(random_model)
 {

@@ -208,6 +208,30 @@ insert_failing(uint64_t key, vm_slot_t slot, bool thorough)
     model_insert(key, slot);
 }
 
+/* Several at once, from a key on, to any other or to the end. */
+static void
+take_some(uint64_t key)
+{
+    vm_slot_t slots[40];
+    unsigned at = model_find(key), most = 1 + (unsigned)test_rand_below(40);
+    uint64_t last = UINT64_MAX;
+    unsigned got;
+
+    if (model.n != 0 && test_rand_below(2) == 0) {
+        last = model.key[test_rand_below(model.n)];
+        last -= last != 0 && test_rand_below(2) == 0;
+    }
+    got = vm_radix_take(&tree, key, last, most, slots);
+    for (unsigned i = 0; i < got; i++) {
+        CHECK(at < model.n && model.key[at] <= last);
+        CHECK_EQ(slots[i], model.slot[at]);
+        model_remove(at);
+    }
+    CHECK(got <= most);
+    CHECK(got == most || at == model.n || model.key[at] > last);
+    compare();
+}
+
 static void
 one_op(unsigned taste, unsigned grow, bool thorough)
 {
@@ -215,7 +239,9 @@ one_op(unsigned taste, unsigned grow, bool thorough)
     vm_slot_t slot = random_slot(), old;
     unsigned at;
 
-    if (test_rand_below(100) < grow && model.n < MODEL_MAX) {
+    if (test_rand_below(40) == 0) {
+        take_some(key);
+    } else if (test_rand_below(100) < grow && model.n < MODEL_MAX) {
         if (model_has(key)) {
             old = vm_radix_replace(&tree, key, slot);
             at = model_find(key);

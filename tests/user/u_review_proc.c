@@ -63,7 +63,7 @@ ended(pid_t pid)
 
 /* ---- exec ------------------------------------------------------------- */
 
-#define EXEC_ARGS       60000
+#define EXEC_ARGS       3000
 static char *exec_args[EXEC_ARGS + 1];
 
 static void *
@@ -83,7 +83,7 @@ exec_many(void)
 
     close(STDOUT_FILENO);
     UCHECK(open("/dev/null", O_WRONLY) == STDOUT_FILENO);
-    for (unsigned i = 0; i < 6; i++) {
+    for (unsigned i = 0; i < 4; i++) {
         if (pthread_create(&t, NULL, exec_thread, "exec") != 0) {
             break;
         }
@@ -97,7 +97,7 @@ UTEST(threads_exec_at_once)
     for (unsigned i = 0; i < EXEC_ARGS; i++) {
         exec_args[i] = "";
     }
-    for (unsigned i = 0; i < 12; i++) {
+    for (unsigned i = 0; i < 8; i++) {
         pid_t pid = fork();
 
         UCHECK(pid >= 0);
@@ -241,7 +241,10 @@ pause_thread(void *unused)
 {
     (void)unused;
     for (;;) {
-        pause();
+        sigset_t none;
+
+        sigemptyset(&none);
+        sigsuspend(&none);
     }
     return NULL;
 }
@@ -265,6 +268,40 @@ UTEST(pause_sleeps_on)
     before = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
     nap(400 * MS);
     UCHECK(clock_ns(CLOCK_PROCESS_CPUTIME_ID) - before < 100000000u);
+}
+
+static _Atomic int sleep_result;
+
+static void *
+sleep_thread(void *unused)
+{
+    (void)unused;
+    sleep_result = nanosleep(&(struct timespec){ 0, 200 * MS }, NULL);
+    return NULL;
+}
+
+/* Nor does it end a sleep: nobody has handled anything. */
+UTEST(nanosleep_sleeps_on)
+{
+    sigset_t set;
+    pthread_t t;
+
+    signal(SIGUSR1, ignore_it);
+    sleep_result = 1;
+    UCHECK(pthread_create(&t, NULL, sleep_thread, NULL) == 0);
+    nap(20 * MS);
+    sigemptyset(&set);
+    sigaddset(&set, SIGUSR1);
+    UCHECK(pthread_sigmask(SIG_BLOCK, &set, NULL) == 0);
+    kill(getpid(), SIGUSR1);
+    signal(SIGUSR1, SIG_IGN);
+    UCHECK(pthread_join(t, NULL) == 0 && sleep_result == 0);
+    /* But a handler does. */
+    sigprocmask(SIG_UNBLOCK, &set, NULL);
+    signal(SIGALRM, ignore_it);
+    UCHECK(syscall(SYS_setitimer, ITIMER_REAL, &(struct itimerval){
+        .it_value.tv_usec = 50000 }, NULL) == 0);
+    UERRNO(nanosleep(&(struct timespec){ 2, 0 }, NULL), EINTR);
 }
 
 static unsigned char seen_info[sizeof(siginfo_t)];
@@ -366,7 +403,7 @@ UTEST(futex_queue_order)
     pthread_t t;
 
     pthread_attr_init(&attr);
-    UCHECK(pthread_attr_setstacksize(&attr, 65536) == 0);
+    UCHECK(pthread_attr_setstacksize(&attr, 131072) == 0);
     for (uintptr_t i = 0; i < WAITERS; i++) {
         UCHECK(pthread_create(&t, &attr, wait_thread, (void *)i) == 0);
         while (wait_ready <= i) {
@@ -491,4 +528,61 @@ UTEST(check_beside_truncate)
     }
     UCHECK(ended(pid) == 0);
     unlink("/tmp/u_review");
+}
+
+/* The child's memory from its parent: whatever is allowed. */
+static void
+meddle(pid_t pid, char *p, size_t pages, unsigned *seed)
+{
+    vm_address_t at = (vm_address_t)(uintptr_t)(p + PAGE *
+        ((unsigned)rand_r(seed) % (pages - 4)));
+    vm_size_t size = PAGE * (1 + (unsigned)rand_r(seed) % 4);
+    vm_address_t other = (vm_address_t)(uintptr_t)(p + PAGE *
+        ((unsigned)rand_r(seed) % (pages - 4)));
+    char byte = 1;
+
+    switch (rand_r(seed) % 9) {
+    case 0: (void)vm_wire(pid, at, size, 1); break;
+    case 1: (void)vm_wire(pid, at, size, 0); break;
+    case 2: (void)vm_protect(pid, at, size, 0, VM_PROT_READ); break;
+    case 3: (void)vm_protect(pid, at, size, 0, 3); break;
+    case 4: (void)vm_copy(pid, at, size, other); break;
+    case 5: (void)vm_deallocate(pid, at, size); break;
+    case 6: (void)vm_allocate(pid, &at, size, 0); break;
+    case 7: (void)vm_inherit(pid, at, size, rand_r(seed) % 3); break;
+    default: (void)vm_write(pid, at, &byte, 1); break;
+    }
+    p[PAGE * ((unsigned)rand_r(seed) % pages)]++;
+}
+
+UTEST(check_beside_parent)
+{
+    size_t pages = 64;
+    uint64_t end = clock_ns(CLOCK_MONOTONIC) + 2000000000u;
+    unsigned seed = 1;
+    char *p;
+    pid_t pid;
+
+    if (vm_check(mach_task_self()) == KERN_NOT_SUPPORTED) {
+        USKIP("a call of Mach's");
+    }
+    p = mmap(NULL, pages * PAGE, PROT_READ | PROT_WRITE,
+        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    UCHECK(p != MAP_FAILED);
+    memset(p, 1, pages * PAGE);
+    pid = fork();
+    if (pid == 0) {
+        while (clock_ns(CLOCK_MONOTONIC) < end) {
+            for (size_t i = 0; i < pages; i += 3) {
+                (void)!syscall(SYS_getrandom, p + i * PAGE, 1, 0);
+            }
+            UCHECK(vm_check(mach_task_self()) == KERN_SUCCESS);
+        }
+        _exit(0);
+    }
+    UCHECK(pid > 0);
+    while (clock_ns(CLOCK_MONOTONIC) < end) {
+        meddle(pid, p, pages, &seed);
+    }
+    UCHECK(ended(pid) == 0);
 }

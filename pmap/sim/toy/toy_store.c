@@ -234,6 +234,13 @@ prefill_one(struct toy_slot *new, struct pt_cpu *cpu)
     return true;
 }
 
+int
+pt_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
+    vm_prot_t prot, vm_seq_t seq)
+{
+    return pt_enter(pm, va, vm_page_pa(page), prot, 0, seq);
+}
+
 unsigned
 pt_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
     vm_seq_t seq)
