@@ -82,17 +82,14 @@ int pmap_activate(struct pmap *pm) VM_MUST_CHECK;
 int pmap_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
     unsigned flags, vm_seq_t seq) VM_MUST_CHECK;
 
-/* The same for a page of an object, without flags: what a fault enters. */
-int pmap_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
-    vm_prot_t prot, vm_seq_t seq) VM_MUST_CHECK;
-
 /*
  * pmap_prefill - map neighbours of a page just entered, if that is cheap.
  *
  * => near:    what may be mapped at va, va + page ...
  * => Locks:   as pmap_enter, for every page
  * Takes no memory but for the reverse map, replaces and upgrades nothing,
- * enters what fits in the table that was used last; stops at a changed seq.  Never fails.
+ * enters what fits in the table that was used last; stops at a changed
+ * seq.  Never fails.
  */
 struct pmap_near {
     const uintptr_t *slot;      /* as a leaf of an object's tree has them */
@@ -108,7 +105,7 @@ void pmap_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
  * instruction caches agree with it.
  */
 static inline struct vm_page *
-pmap_near_page(const struct pmap_near *near, unsigned i, vm_prot_t *prot)
+vm_near_page(const struct pmap_near *near, unsigned i, vm_prot_t *prot)
 {
     struct vm_page *p = (struct vm_page *)near->slot[i];
     uint32_t flags;

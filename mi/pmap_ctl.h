@@ -103,4 +103,8 @@ void pmap_test_revoked(struct pmap *pm, vaddr_t start, vaddr_t end,
     paddr_t pa, vm_prot_t keep);
 #endif
 
+/* pmap_enter() of a page of an object, without flags: what a fault does. */
+int pmap_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
+    vm_prot_t prot, vm_seq_t seq) VM_MUST_CHECK;
+
 #endif

@@ -384,7 +384,7 @@ prefill_single(struct enter *e, const struct pmap_near *from,
         vm_prot_t prot;
 
         if ((want & 1) == 0 || pte_load(slot) != 0 || !prefill_may(pm) ||
-            (page = pmap_near_page(&near, i, &prot)) == NULL ||
+            (page = vm_near_page(&near, i, &prot)) == NULL ||
             !pv_insert_cheap(page, pm, va)) {
             continue;
         }
@@ -422,7 +422,7 @@ prefill_multiple(struct enter *e, const struct pmap_near *near,
         struct vm_page *page;
 
         if ((want & 1) != 0 && prefill_is_empty(e) &&
-            (page = pmap_near_page(near, i, &e->prot)) != NULL &&
+            (page = vm_near_page(near, i, &e->prot)) != NULL &&
             pv_insert_cheap(page, e->pm, e->va)) {
             if ((e->prot & VM_PROT_EXEC) != 0) {
                 pmap_near_icache(page, e->prot);

@@ -257,7 +257,7 @@ pt_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
             vm_prot_t prot;
 
             if ((want & 1) != 0 && va < pm->end &&
-                (page = pmap_near_page(near, i, &prot)) != NULL) {
+                (page = vm_near_page(near, i, &prot)) != NULL) {
                 pmap_near_icache(page, prot);
                 new.pa = vm_page_pa(page);
                 new.prot = (uint8_t)prot;
