@@ -85,46 +85,14 @@ int pmap_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
 /*
  * pmap_prefill - map neighbours of a page just entered, if that is cheap.
  *
- * => near:    what may be mapped at va, va + page ...
+ * => near:    what may be mapped at va, va + page ... (vm_page.h)
  * => Locks:   as pmap_enter, for every page
  * Takes no memory but for the reverse map, replaces and upgrades nothing,
  * enters what fits in the table that was used last; stops at a changed
  * seq.  Never fails.
  */
-struct pmap_near {
-    const uintptr_t *slot;      /* as a leaf of an object's tree has them */
-    uint32_t want;              /* bit i: look at slot[i] */
-    vm_prot_t prot[2];          /* of a page that is clean, that is not */
-};
 void pmap_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
     vm_seq_t seq);
-
-/*
- * What of it is a page with data that no pager forbids, and with which
- * rights; else NULL.  As with pmap_enter(), a grant to write ends that
- * instruction caches agree with it.
- */
-static inline struct vm_page *
-vm_near_page(const struct pmap_near *near, unsigned i, vm_prot_t *prot)
-{
-    struct vm_page *p = (struct vm_page *)near->slot[i];
-    uint32_t flags;
-
-    if (((uintptr_t)p & 1) != 0) {
-        return NULL;            /* in swap */
-    }
-    flags = vm_page_flags(p);
-    if (((flags & (VM_PG_BUSY | VM_PG_ABSENT | VM_PG_ERROR)) |
-            p->forbidden) != 0) {
-        return NULL;
-    }
-    *prot = near->prot[(flags & VM_PG_MODIFIED) != 0];
-    if (__builtin_expect((flags & VM_PG_ICACHE) != 0, 0) &&
-        (*prot & VM_PROT_WRITE) != 0) {
-        vm_page_clear(p, VM_PG_ICACHE);
-    }
-    return p;
-}
 
 /*
  * pmap_remove - revoke all rights in [start, end).

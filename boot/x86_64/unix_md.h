@@ -37,8 +37,6 @@
  * => Returns: what the call does.  Sleeps.
  */
 #define UNIX_ARCH_PRCTL         1
-/* WRFSBASE of an address that is not canonical faults in the kernel. */
-#define UNIX_TLS_END            MD_USER_END
 struct md_user;
 int64_t md_arch_prctl(struct md_user *u, int code, uint64_t addr);
 

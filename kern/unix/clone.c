@@ -269,12 +269,7 @@ clone_any(const struct clone_args *c)
         c->exit_signal > UNIX_NSIG) {
         return -UNIX_EINVAL;
     }
-#ifdef UNIX_TLS_END
-    /* As arch_prctl(2): the machine would not take it. */
-    if ((flags & CLONE_SETTLS) != 0 && c->tls >= UNIX_TLS_END) {
-        return -UNIX_EPERM;
-    }
-#endif
+    /* As arch_prctl(2). */
     if ((flags & CLONE_SETTLS) != 0 && !md_tls_ok(c->tls)) {
         return -UNIX_EPERM;
     }
