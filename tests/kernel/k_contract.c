@@ -174,7 +174,9 @@ law_run(const char *name)
     LAW(enter_seq, "enter/seq")                                         \
     LAW(prefill, "prefill")                                             \
     LAW(age, "age")                                                     \
-    LAW(audit, "audit")
+    LAW(audit, "audit")                                                 \
+    LAW(table_blank, "table/blank")                                     \
+    LAW(table_forget, "table/forget")
 
 #define RUN(id, text)           KTEST(id) { law_run(text); }
 #define RUN_KEEPS(id, text)     KTEST_KEEPS(id) { law_run(text); }
