@@ -3,7 +3,7 @@
 # Programs for user mode: static Linux ELF files, made by the ordinary cross
 # compilers and their libc, in build/user/<arch>/.  Each .c file of user/ and
 # each u_*.c of tests/user is one; the other .c files of tests/user are linked
-# into all tests there.  bench/vmbench.c and vmbench_*.c are one program.
+# into all tests there.  bench/vmbench/*.c are one program.
 #
 # A test runs on the debug kernel of every architecture and prints KTAP on
 # its standard output; lines near its top may say how (as in programs.cmake):
@@ -30,7 +30,7 @@ set(_user_keys name timeout args long-args long-timeout arches flavours mem
     file options programs)
 
 file(GLOB PAL_USER CONFIGURE_DEPENDS ${_root}/user/*.c)
-file(GLOB PAL_VMBENCH CONFIGURE_DEPENDS ${_root}/bench/vmbench_*.c)
+file(GLOB PAL_VMBENCH CONFIGURE_DEPENDS ${_root}/bench/vmbench/vmbench_*.c)
 file(GLOB PAL_USER_TESTS CONFIGURE_DEPENDS ${_root}/tests/user/u_*.c)
 file(GLOB PAL_USER_HELPERS CONFIGURE_DEPENDS ${_root}/tests/user/*.c)
 list(FILTER PAL_USER_HELPERS EXCLUDE REGEX "/u_[^/]*$")
@@ -135,7 +135,7 @@ foreach(arch IN LISTS PAL_ARCHES)
     foreach(source IN LISTS PAL_USER)
         pal_user(PAL_USER_${arch} ${arch} ${source} "")
     endforeach()
-    pal_user(PAL_USER_${arch} ${arch} ${_root}/bench/vmbench.c
+    pal_user(PAL_USER_${arch} ${arch} ${_root}/bench/vmbench/vmbench.c
         "${PAL_VMBENCH}")
     foreach(source IN LISTS PAL_USER_TESTS)
         pal_user(PAL_USER_TESTS_${arch} ${arch} ${source}
