@@ -68,7 +68,7 @@ int pmap_activate(struct pmap *pm) VM_MUST_CHECK;
  * pmap_enter - map one page at va, replacing any mapping there.
  *
  * => Locks:   caller holds the lock of the page's object (and of the
- *             object it resolves through); takes leaf, pv
+ *             object it resolves through); takes leaf
  * => Needs:   prot has READ; if prot has WRITE, the page is marked modified
  *             (asserted); pa is not in our RAM: unmanaged, no reverse map
  * => Fails:   VM_E_NOMEM, pmap unchanged; caller unlocks, frees memory,
@@ -136,7 +136,7 @@ void pmap_page_forget(struct vm_page *page, const struct pmap *pm,
 /*
  * pmap_page_age - was the page used since the last call?  Clears the mark.
  *
- * => Locks:   caller holds the lock of the page's object; takes pv
+ * => Locks:   caller holds the lock of the page's object
  * A hint: stale TLB entries may hide a use.  Revokes nothing.
  */
 bool pmap_page_age(struct vm_page *page);

@@ -10,7 +10,7 @@
  *   enter            pmap compares the sequence under the leaf's lock
  *   neighbours       in the same tables, if resident and allowed
  *
- * Locks:   none in the lookup; objects front to back; leaf and pv in pmap
+ * Locks:   none in the lookup; objects front to back; leaf in pmap
  * Restart: VM_E_RETRY comes back to the single loop in vm_fault_loop().
  *          A thread that loses the race VM_FAULT_TRIES times takes the
  *          map's lock, under which nobody can move anything, and wins.

@@ -80,7 +80,6 @@ static const char *const rank_names[VM_RANK_COUNT] = {
     [VM_RANK_MAP] = "map",
     [VM_RANK_OBJECT] = "object",
     [VM_RANK_LEAF] = "leaf table",
-    [VM_RANK_PV] = "reverse map",
     [VM_RANK_ASID] = "asid",
     [VM_RANK_LIMBO] = "limbo",
     [VM_RANK_SWAP] = "swap",

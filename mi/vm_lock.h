@@ -20,7 +20,6 @@ enum vm_rank {
     VM_RANK_MAP = VM_RANK_OUTER + 8,    /* address map (mutex) */
     VM_RANK_OBJECT,     /* memory object (mutex), front before backing */
     VM_RANK_LEAF,       /* leaf table (bit in its frame) */
-    VM_RANK_PV,         /* reverse map of a page (bit in its frame) */
     VM_RANK_ASID,       /* address-space identifiers (spin) */
     VM_RANK_LIMBO,      /* dropped subtrees (spin) */
     VM_RANK_SWAP,       /* swap slots (spin) */

@@ -8,8 +8,8 @@
  * (vm_pageout.c), so that a fault touches no queue lock.
  *
  * Field letters: (c) constant; (o) the object's lock; (a) atomic, any
- * time; (v) the page's pv bit lock; (f) the free-list lock.  (o,a) means
- * written under the object's lock, read by anyone who then rechecks.
+ * time; (f) the free-list lock.  (o,a) means written under the object's
+ * lock, read by anyone who then rechecks.
  */
 #ifndef VM_PAGE_H
 #define VM_PAGE_H
@@ -48,8 +48,7 @@ enum vm_page_kind {
 #define VM_PG_AGAIN     0x2000u /* to be cleaned again when it is over */
 
 /* bits of lockword (a) */
-#define VM_PG_PV_LOCK   1u      /* reverse map of this page */
-#define VM_PG_LEAF_LOCK 2u      /* entries of this leaf table */
+#define VM_PG_LEAF_LOCK 1u      /* entries of this leaf table */
 
 /*
  * Head of the reverse map: mappings of the page, as hints.  Too many,
@@ -57,9 +56,9 @@ enum vm_page_kind {
  * inline, the rest in chunks of pmap/common/pv.c.  va's low bits are 0.
  */
 struct vm_page_pv {
-    struct pmap *pm;            /* (v) NULL: no inline hint */
-    vaddr_t va;                 /* (v) */
-    struct pv_chunk *more;      /* (v) */
+    struct pmap *pm;            /* (o) NULL: no inline hint */
+    vaddr_t va;                 /* (o) */
+    struct pv_chunk *more;      /* (o) */
 };
 
 #define VM_PAGE_PRIVATE 40

@@ -103,6 +103,8 @@ mutant('reclaim-no-pend', 'cow',
        'DISCARDS=1 PAGEOUT=0 PAGEOUT_OBJ=1 F0=1 F1=1 RECLAIM M_RECLAIM_NO_PEND')
 redundant('drop-front-lock', 'cow', 'F1=1 DISCARDS=1 M_DROP_F')
 redundant('no-pv-lock', 'cow', 'F1=1 DISCARDS=1 M_NO_PV_LOCK')
+redundant('cow-reclaim-no-pv-lock', 'cow',
+          'DISCARDS=1 PAGEOUT=0 PAGEOUT_OBJ=1 F0=1 RECLAIM M_NO_PV_LOCK')
 redundant('no-bbm-after-page-protect', 'cow', 'ONE_MAP F1=1 DISCARDS=1 M_NO_BBM NO_PA_CHANGE')
 
 # freeing and reuse of table pages
@@ -116,6 +118,19 @@ mutant('free-before-flush', 'limbo', 'NT=3 M_FREE_BEFORE_FLUSH')
 mutant('flush-no-walk-cache', 'limbo', 'NT=3 M_FLUSH_NO_WALKCACHE')
 mutant('unlink-no-xchg', 'limbo', 'NT=3 W1=0 DISCARDS=0 REMOVES=1 TWO_REMOVERS M_UNLINK_NO_XCHG')
 mutant('children-at-once', 'limbo', 'NT=3 M_CHILDREN_AT_ONCE')
+
+# the note that a CPU keeps of its last leaf table
+holds('note', 'note', 'W0=2 W1=1')
+holds('note-remove', 'note', 'REMOVE W1=0')
+holds('note-pageout', 'note', 'PAGEOUT')
+mutant('note-epoch-late', 'note', 'M_NOTE_EPOCH_LATE')
+mutant('note-before-pend', 'note', 'M_NOTE_BEFORE_PEND')
+mutant('note-no-pend', 'note', 'M_NOTE_NO_PEND')
+mutant('note-not-voided', 'note', 'NO_CLAIM M_NOTE_NO_EPOCH')
+mutant('note-epoch-after-walk', 'note', 'NO_CLAIM M_NOTE_EPOCH_AFTER_WALK')
+redundant('note-epoch-late-memory', 'note', 'PAGEOUT NO_CLAIM M_NOTE_EPOCH_LATE')
+redundant('note-no-pend-memory', 'note', 'PAGEOUT NO_CLAIM M_NOTE_NO_PEND')
+redundant('note-no-pend-remove', 'note', 'REMOVE W1=0 NO_CLAIM M_NOTE_NO_PEND')
 
 # locks against shootdowns; fences
 holds('locks', 'locks')

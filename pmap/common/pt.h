@@ -413,8 +413,8 @@ void pt_restrict(struct pmap *pm, vaddr_t start, vaddr_t end,
     vm_prot_t keep, struct tlb_batch *b);
 
 /*
- * The next three serve the reverse map: inside an epoch section, pv lock
- * held, so without the leaf lock.  pm may be dead or a stranger.
+ * The next three serve the reverse map: inside an epoch section, without
+ * the leaf lock.  pm may be dead or a stranger.
  */
 enum pt_found {
     PT_ALL,             /* all of the page was there; it is revoked */

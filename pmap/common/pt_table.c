@@ -8,16 +8,17 @@
  *
  * A table that comes back from limbo has few entries that were ever used,
  * and says which (pt_group() in pt_radix.h).  Wiping those costs less than
- * clearing a whole frame for the next table, so a few wiped ones are kept;
- * and so are a few roots, of each format, with their kernel half in place:
- * it is the same in all of them and never changes.  When memory is low,
- * pt_trim() gives all of them back.
+ * clearing a whole frame for the next table, so a few wiped ones are kept,
+ * by size: a table of a format with small pages is clean only as far as it
+ * goes, and its frame may be larger.  And so are a few roots, of each format,
+ * with their kernel half in place: it is the same in all of them and never
+ * changes.  When memory is low, pt_trim() gives all of them back.
  *
  * Locks: the stock's (LIMBO), nothing taken inside
  */
 #include "pt_radix.h"
 
-#define STOCK_CLEAN     PTE_FORMATS     /* index of the list of clean ones */
+#define STOCKS          (2 * PTE_FORMATS)       /* roots, clean tables */
 #define STOCK_TABLES    16u
 #define STOCK_ROOTS     4u
 #define WIPE_GROUPS     8u              /* of more, all is cleared */
@@ -28,13 +29,25 @@ struct stock {
 };
 
 static struct vm_spin stock_lock = VM_SPIN_INIT(VM_RANK_LIMBO);
-static struct stock stock[PTE_FORMATS + 1];     /* (stock_lock) */
+static struct stock stock[STOCKS];      /* (stock_lock) */
 
 void
 pt_table_init(void)
 {
     stock_lock = (struct vm_spin)VM_SPIN_INIT(VM_RANK_LIMBO);
     memset(stock, 0, sizeof(stock));
+}
+
+/* The stock of clean tables as large as g's: the first such format's. */
+static inline unsigned
+stock_clean(const struct pt_geo *g)
+{
+    unsigned i = 0;
+
+    while (pte_formats[i].page_shift != pt_f(g)->page_shift) {
+        i++;
+    }
+    return PTE_FORMATS + i;
 }
 
 static struct vm_page *
@@ -74,7 +87,7 @@ stock_give(unsigned which, unsigned most, struct vm_page *p)
 struct vm_page *
 pt_table_alloc(const struct pt_geo *g, int level)
 {
-    struct vm_page *p = stock_take(STOCK_CLEAN);
+    struct vm_page *p = stock_take(stock_clean(g));
 
     if (p == NULL) {
         p = vm_page_alloc(VM_PAGE_TABLE, VM_ALLOC_KERNEL);
@@ -114,7 +127,7 @@ pt_trim(void)
 {
     struct vm_page *p;
 
-    for (unsigned i = 0; i <= PTE_FORMATS; i++) {
+    for (unsigned i = 0; i < STOCKS; i++) {
         while ((p = stock_take(i)) != NULL) {
             pt_table_free(p);
         }
@@ -173,16 +186,17 @@ static void
 table_keep(struct vm_page *p, const struct pt_geo *g)
 {
     int level = (int)pt_frame(p)->level;
+    unsigned clean = stock_clean(g);
     bool kept;
 
-    if (level == 0 && (vm_get(&stock[STOCK_CLEAN].n) >= STOCK_TABLES ||
+    if (level == 0 && (vm_get(&stock[clean].n) >= STOCK_TABLES ||
             !leaf_wipe(p, g))) {
         pt_table_free(p);
         return;
     }
     kept = level == g->levels - 1 ?
         stock_give((unsigned)(g - pt_geo), STOCK_ROOTS, p) :
-        stock_give(STOCK_CLEAN, STOCK_TABLES, p);
+        stock_give(clean, STOCK_TABLES, p);
 
     if (!kept) {
         pt_table_free(p);

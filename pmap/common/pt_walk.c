@@ -17,7 +17,7 @@
  * who enters under it has either compared the sequence before, and is found
  * here, or compares it after, and sees that it moved (pmap_seq_same()).
  *
- * Locks: leaf (LEAF) for ranges; none below the pv bit.  Epoch sections.
+ * Locks: leaf (LEAF) for ranges; none for one page.  Epoch sections.
  */
 #include "pt_radix.h"
 

@@ -22,8 +22,9 @@
  * already there is linear in the number of hints: known cost for pages
  * mapped by hundreds of pmaps.
  *
- * Locks: the page's pv bit (PV).  Inside an epoch section where tables are
- *        looked at.
+ * Locks: none here; the caller holds the lock of the page's object, which
+ *        guards its hints.  Inside an epoch section where tables are looked
+ *        at.
  */
 #include "pt.h"
 #include "vm_zone.h"
@@ -138,7 +139,7 @@ chunk_add(struct vm_page *page, struct pmap *pm, vaddr_t va)
     return chunk;
 }
 
-/* The inline hint is another's.  pv bit held, inside an epoch section. */
+/* The inline hint is another's.  Inside an epoch section. */
 int
 pv_insert_slow(struct vm_page *page, struct pmap *pm, vaddr_t va)
 {
@@ -242,7 +243,7 @@ pv_protect(struct vm_page *page, vm_prot_t keep, struct tlb_batch *b,
         if (found == PT_LESS && !VM_MUTANT(PV_STALE)) {
             tlb_batch_pending(b, *it.pm);
         }
-        /* Nobody looks at hints before we unlock, after the flush. */
+        /* The object stays locked until the flush is over. */
         if (drop && keep == VM_PROT_NONE && found != PT_WIRED) {
             *it.pm = NULL;
         }
@@ -294,10 +295,6 @@ pv_forget(struct vm_page *page, const struct pmap *pm, vaddr_t start,
             page->pv.va - start >= end - start) && !pv_is_over(hint)) {
         return false;
     }
-    /*
-     * Without the pv bit: whoever uses hints of a page holds the lock of
-     * its object, as we do.
-     */
     page->pv.pm = NULL;
     return true;
 }

@@ -16,8 +16,8 @@
  * A batch has room for 8 pmaps and 16 ranges: one range too many makes the
  * flush of that pmap a full one, one pmap too many commits the batch.
  *
- * Locks: none of its own; may be called with leaf and pv locks held, since
- *        CPUs that spin on them serve invalidations (kern_relax)
+ * Locks: none of its own; may be called with leaf locks held, since CPUs
+ *        that spin on them serve invalidations (kern_relax)
  */
 #include "pt.h"
 

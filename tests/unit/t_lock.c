@@ -93,11 +93,11 @@ bit_thread(void *arg, unsigned cpu)
     for (i = 0; i < rounds(); i++) {
         unsigned b = (unsigned)test_rng_below(&r, 4);
 
-        vm_bit_lock(&g.word, 1u << b, VM_RANK_PV);
+        vm_bit_lock(&g.word, 1u << b, VM_RANK_LEAF);
         g.count[b]++;
         atomic_fetch_xor_explicit(&g.word, 1u << 31, memory_order_relaxed);
         CHECK((vm_get(&g.word) & 1u << b) != 0);
-        vm_bit_unlock(&g.word, 1u << b, VM_RANK_PV);
+        vm_bit_unlock(&g.word, 1u << b, VM_RANK_LEAF);
     }
 }
 

@@ -514,7 +514,7 @@ TEST(free_asserts)
     vm_page_set(p, VM_PG_BUSY);
     CHECK(host_expect_panic(do_free, p));
     vm_page_clear(p, VM_PG_BUSY);
-    vm_set(&p->lockword, VM_PG_PV_LOCK);
+    vm_set(&p->lockword, VM_PG_LEAF_LOCK);
     CHECK(host_expect_panic(do_free, p));
     vm_set(&p->lockword, 0);
     p->pv.pm = (struct pmap *)8;

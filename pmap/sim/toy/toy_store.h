@@ -8,9 +8,9 @@
  *
  * Locks: toy_lock (LEAF) around entering and range revocation, as the leaf
  *        lock of a table.  The slots' own lock has no rank: nothing is
- *        taken and nothing switches inside it; inside it the reverse map
- *        edits slots while it holds a pv lock.  A CPU of the simulated MMU
- *        may be locked before it, never after.
+ *        taken and nothing switches inside it; the reverse map edits slots
+ *        under it alone.  A CPU of the simulated MMU may be locked before
+ *        it, never after.
  */
 #ifndef TOY_STORE_H
 #define TOY_STORE_H
