@@ -42,7 +42,8 @@ function(pal_kernel_options target arch flavour)
         -isystem ${PAL_RESOURCE_DIR}/include)
     target_compile_options(${target} PRIVATE --target=${arch}-linux-gnu
         -fno-pic -fno-pie -fno-omit-frame-pointer -fno-strict-aliasing
-        -fno-stack-protector ${PAL_KERNEL_FLAGS_${flavour}}
+        -fno-stack-protector "-fmacro-prefix-map=${_root}/="
+        ${PAL_KERNEL_FLAGS_${flavour}}
         "$<$<COMPILE_LANGUAGE:C>:${c}>"
         "$<$<COMPILE_LANGUAGE:ASM>:-Werror;${PAL_KERNEL_ASM_${arch}}>")
     target_include_directories(${target} PRIVATE ${_root}/boot/${arch}

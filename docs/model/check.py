@@ -134,11 +134,12 @@ redundant('note-no-pend-remove', 'note', 'REMOVE W1=0 NO_CLAIM M_NOTE_NO_PEND')
 
 # locks against shootdowns; fences
 holds('locks', 'locks')
+holds('locks-pv', 'locks', 'PV')
 mutant('spinner-deaf', 'locks', 'M_SPINNER_DEAF', DEADLOCK)
 mutant('waiter-deaf', 'locks', 'M_WAITER_DEAF', DEADLOCK)
 mutant('object-order', 'locks', 'M_OBJECT_ORDER', DEADLOCK)
 mutant('map-under-object', 'locks', 'M_MAP_UNDER_OBJECT', DEADLOCK)
-redundant('leaf-under-pv', 'locks', 'M_LEAF_UNDER_PV')
+redundant('leaf-under-pv', 'locks', 'PV M_LEAF_UNDER_PV')
 holds('order', 'order')
 mutant('no-fence-a', 'order', 'M_NO_FENCE_A')
 mutant('no-fence-b', 'order', 'M_NO_FENCE_B')

@@ -3,8 +3,11 @@
  * No deadlock between locks and shootdowns.  Two CPUs; a spin lock is taken
  * with interrupts masked; a shootdown waits for the other CPU's answer.  The
  * waits under a lock: pmap_enter's break before make (leaf lock), the
- * page_protect (pv lock, object locks).  The object locks and the map mutex
- * are taken with interrupts open.
+ * page_protect (object locks).  The object locks and the map mutex are taken
+ * with interrupts open.
+ *
+ *	-DPV		the reverse map of a page has a lock of its own, as in an
+ *			earlier design; the code has none
  */
 bit map_mtx, objF, objB;		/* chain F over B, page 0 in it */
 bit objC;			/* another object, page 1 in it, same leaf */
@@ -50,20 +53,26 @@ inline shootdown()
 
 inline page_protect(pg)
 {
+#ifdef PV
 	spin_lock(pv[pg]);
+#endif
 #ifdef M_LEAF_UNDER_PV
 	spin_lock(leaf);
 	leaf = 0;
 #endif
 	shootdown();
+#ifdef PV
 	pv[pg] = 0
+#endif
 }
 
 inline enter(pg, bbm)
 {
 	spin_lock(leaf);
+#ifdef PV
 	spin_lock(pv[pg]);
 	pv[pg] = 0;
+#endif
 	if
 	:: bbm -> shootdown()
 	:: else

@@ -3,7 +3,7 @@
 tools/gdb_test.py, whose machine waits for its first instruction.
 
 The program is user/forktree.  Stops: in its main(), in user mode; then in
-pt_enter(), for a fault of a process on memory that has a shadow, with the
+pt_enter_page(), for a fault of a process on memory that has a shadow, with the
 object's lock held; then behind it, when the page is mapped.  At last the
 kernel is made to panic.
 """
@@ -40,12 +40,13 @@ def expect(text, *patterns):
 
 
 class Fault:
-    """What pt_enter() was asked for, and the entry that it is for."""
+    """What pt_enter_page() was asked for, and the entry that it is for."""
 
     entry = object = None
 
     def __init__(self):
-        self.pmap, self.va, self.pa = value("pm"), value("va"), value("pa")
+        self.pmap, self.va, self.pa = value("pm"), value("va"), value(
+            "(vm_page_first + (page - vm_page_array)) << vm_page_shift")
         self.map = kernel.find_map("")
         for entry in kernel.links(self.map["first"], "next"):
             if int(entry["start"]) <= self.va < int(entry["end"]):
@@ -96,14 +97,14 @@ def user_stop():
 
 def fault_stop():
     """The breakpoint in the kernel is met with its arguments."""
-    stop = CopyFault("*pt_enter")
+    stop = CopyFault("*pt_enter_page")
     stop.condition = "!pm->kernel"
     run("continue")
     stop.delete()
     if not fault.is_copy():
         return [f"none of {TRIES} faults copied a page"]
-    return expect(run("backtrace"), r"^#0 +pt_enter \(pm=0x",
-                  r"\bvm_fault \(", r"\b(kern_trap|trap_kernel) \(")
+    return expect(run("backtrace"), r"^#0 +pt_enter_page \(pm=0x",
+                  r"\bvm_fault \(", r"\b(kern_fault|kern_trap|trap_kernel) \(")
 
 
 def ps():
@@ -168,7 +169,7 @@ def locks():
 # ---- after it --------------------------------------------------------------
 
 def walk():
-    """Before pt_enter() is through the entry is empty, then a leaf."""
+    """Before pt_enter_page() is through the entry is empty, then a leaf."""
     before = run(f"pal-walk {fault.va:#x}")
     run("finish")
     after = run(f"pal-walk {fault.va:#x}")
@@ -216,7 +217,7 @@ def bad_input():
 def panic():
     """An argument that cannot be, with an object locked: what the log has
     then.  The machine ends."""
-    run("tbreak *pmap_enter if !pm->kernel")
+    run("tbreak *pmap_enter_page if !pm->kernel")
     run("continue")
     run("set var va = va | 1")
     entries = int(kernel.find_map("")["entries"])
@@ -231,11 +232,11 @@ def panic():
             text = log.read()
     text = text[max(text.find("\npanic"), 0):].replace("\r", "")
     problems = expect(
-        text, r"^panic: .*pmap_enter: assertion failed: ",
+        text, r"^panic: .*pmap_enter_page: assertion failed: ",
         r"^cpu 0, thread \S+, process \d+ \(forktree\)$",
         r"^registers of the program:$", r"^ +\w+ [0-9a-f]{16} ",
-        r"^backtrace:$", r"^ [0-9a-f]{16} pmap_enter\+0x[0-9a-f]+$",
-        r"^ [0-9a-f]{16} (kern_trap|trap_kernel)\+0x",
+        r"^backtrace:$", r"^ [0-9a-f]{16} pmap_enter_page\+0x[0-9a-f]+$",
+        r"^ [0-9a-f]{16} (kern_fault|kern_trap|trap_kernel)\+0x",
         rf"^map: {entries} entries$",
         r"^ [0-9a-f]{16}-[0-9a-f]{16} rw- max rwx private$", r"^status 1$")
     if text.count("\n 0") + text.count("\n f") < entries:

@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The note that each CPU keeps of the leaf table that it reached last
+ * (pt_enter.c): two CPUs that enter, an unlinker (discard), a revoker, freeing
+ * of tables after a grace period, reuse of their frames.
+ *
+ * One address space, one address: the root has one upper entry, a table has one
+ * entry, and one page may be mapped there.  A pool of NT frames; a frame that
+ * comes back becomes a table again, or is data.  The TLB and the walk
+ * cache are those of one CPU, which stands for all, as in limbo.pml.
+ *
+ *	-DW0=n -DW1=n	enters of the two CPUs
+ *	-DDISCARDS=n
+ *	-DREMOVE	a revoker by address: seq, leaf lock, pending rule
+ *	-DPAGEOUT	a revoker by page: object's lock, hint, pending rule
+ *	-DNO_CLAIM	do not assert what the note says, only what must not
+ *			happen to memory and to revocations
+ */
+#ifndef NT
+#define NT	2
+#endif
+#ifndef W0
+#define W0	2
+#endif
+#ifndef W1
+#define W1	1
+#endif
+#ifndef DISCARDS
+#define DISCARDS 2
+#endif
+
+#define FREE	0
+#define TABLE	1
+#define DATA	2
+#define NK	3		/* epoch slots: two CPUs that enter, a revoker */
+
+byte root;			/* upper entry: 0 or a table */
+bit  pte[NT + 1];		/* its entry: the page is mapped */
+byte kind[NT + 1];
+bit  llock[NT + 1];		/* the leaf lock, in the frame's core map entry */
+byte pend;			/* revocations in flight */
+byte seq;
+byte geg = 1;			/* the global epoch */
+byte ann[NK];			/* 0: quiescent */
+byte kp[NK];			/* ghost: the table that a section uses */
+
+byte n_t[2], n_e[2];		/* the note of a CPU: table, epoch */
+bit  gone[2];			/* ghost: that table has been freed since */
+
+byte limbo[NT + 1];		/* tag; 0: not in limbo */
+
+bit  olock, hint;		/* the page's object, its reverse map */
+bit  mapped = 1;		/* what the map says */
+
+byte wc;			/* walk cache: a table */
+bit  tlb;
+bit  removed, pfree;		/* ghosts: what has been promised */
+
+#define PROMISED (removed || pfree)
+
+/* The hardware fills its caches whenever it likes. */
+active proctype hw()
+{
+end:	do
+	:: atomic { root != 0 && wc != root -> wc = root }
+	:: atomic { wc != 0 && pte[wc] && !tlb ->
+		assert(kind[wc] == TABLE && !PROMISED);
+		tlb = 1 }
+	od
+}
+
+/* walk caches included */
+inline flush_all()
+{
+	d_step { tlb = 0; wc = 0 }
+}
+
+/* by address, walk caches left alone: only if nobody else's is in flight */
+inline flush_edit()
+{
+	if
+	:: pend == 1 -> tlb = 0
+	:: else -> flush_all()
+	fi
+}
+
+/* announce the epoch, seq_cst fence */
+inline epoch_enter(k)
+{
+	e = geg;
+	ann[k] = e;
+	e = 0
+}
+
+inline epoch_exit(k)
+{
+	d_step { kp[k] = 0; ann[k] = 0 }
+}
+
+/* pt_grow: a table from the pool, installed by CAS from empty */
+inline grow()
+{
+	atomic {
+		if
+		:: root == 0 ->
+			if
+			:: kind[1] == FREE -> root = 1
+			:: kind[1] != FREE && kind[2] == FREE -> root = 2
+			:: else		/* no memory */
+			fi;
+			if
+			:: root != 0 -> kind[root] = TABLE
+			:: else
+			fi
+		:: else
+		fi
+	}
+}
+
+/* note_walk: the epoch is read before the walk */
+inline note_walk(c)
+{
+#ifndef M_NOTE_EPOCH_AFTER_WALK
+	n_e[c] = geg;
+#endif
+	atomic { n_t[c] = root; kp[c] = root; gone[c] = 0 };
+#ifdef M_NOTE_EPOCH_AFTER_WALK
+	n_e[c] = geg;
+#endif
+	skip
+}
+
+/* Is the note's table in the live tree? */
+#define LINKED(c) (n_t[c] != 0 && root == n_t[c] && !gone[c])
+
+inline note_pend(c)
+{
+	atomic { hit = hit && pend == 0; was = was || LINKED(c) }
+}
+
+inline note_epoch(c)
+{
+#ifndef M_NOTE_NO_EPOCH
+	atomic { hit = hit && n_e[c] == geg; was = was || LINKED(c) }
+#else
+	skip
+#endif
+}
+
+/*
+ * was: the root led to it at some moment since the section began, so that it
+ * is as good as a walk.
+ */
+inline note_hit(c)
+{
+	atomic { hit = (n_t[c] != 0); was = LINKED(c) };
+	if
+	:: hit ->
+#ifdef M_NOTE_BEFORE_PEND
+		note_epoch(c);
+		note_pend(c);
+#else
+#ifndef M_NOTE_NO_PEND
+		note_pend(c);
+#endif
+		note_epoch(c);
+#endif
+		if
+		:: hit ->
+			kp[c] = n_t[c];
+#ifndef NO_CLAIM
+			assert(was);
+#endif
+		:: else
+		fi
+	:: else
+	fi;
+	was = 0
+}
+
+/* The frame is still the table that it was when the note was made. */
+#define SAME	(kind[n_t[c]] == TABLE && !gone[c])
+
+/* a fault and pmap_enter, bound to a CPU */
+proctype cpu(byte c; byte n)
+{
+	byte e, s;
+	bit hit, was, go;
+
+	do
+	:: n > 0 ->
+		n--;
+		atomic { !(seq & 1) -> s = seq; go = mapped };
+		if
+		:: !go -> break
+		:: else
+		fi;
+#ifdef PAGEOUT
+		atomic { !olock -> olock = 1 };
+#endif
+		epoch_enter(c);
+		note_hit(c);
+		if
+		:: !hit ->
+			note_walk(c);
+			if
+			:: n_t[c] == 0 -> grow(); note_walk(c)
+			:: else
+			fi
+		:: else
+		fi;
+		hit = 0;
+		if
+		:: n_t[c] != 0 ->
+			atomic { !llock[n_t[c]] -> assert(SAME); llock[n_t[c]] = 1 };
+			if
+			:: seq == s ->
+				hint = 1;
+				if
+				:: !pte[n_t[c]] ->
+					/* case B, the pending rule */
+					if
+					:: pend != 0 -> flush_all()
+					:: else
+					fi;
+					atomic { assert(SAME); pte[n_t[c]] = 1 }
+				:: else
+				fi
+			:: else
+			fi;
+			atomic { assert(SAME); llock[n_t[c]] = 0 }
+		:: else
+		fi;
+		epoch_exit(c);
+#ifdef PAGEOUT
+		olock = 0;
+#endif
+		s = 0
+	:: else -> break
+	od
+}
+
+/* pmap_discard: pending, unlink, flush, epoch, pending, limbo */
+proctype discarder(byte n)
+{
+	byte x;
+
+	do
+	:: n > 0 ->
+		n--;
+		pend++;
+		atomic { x = root; root = 0 };
+		flush_all();
+#ifndef M_NOTE_EPOCH_LATE
+		if
+		:: x != 0 -> geg++
+		:: else
+		fi;
+#endif
+		pend--;
+		/* limbo_put: the epoch moves on (again), which is the tag */
+		atomic {
+			if
+			:: x != 0 -> geg++; limbo[x] = geg
+			:: else
+			fi
+		};
+		x = 0
+	:: else -> break
+	od
+}
+
+/* the entry at hand is cleared; pending is raised before, if it is there */
+inline revoke_entry()
+{
+	if
+	:: l != 0 && pte[l] ->
+		pend++;
+		own = 1;
+		atomic { found = pte[l]; pte[l] = 0 }
+	:: else
+	fi
+}
+
+/* the pending rule: less found than it came for; then the flush */
+inline revoke_flush()
+{
+	if
+	:: !found && pend != own ->
+		if
+		:: !own -> pend++; own = 1
+		:: else
+		fi;
+		flush_all()
+	:: found -> flush_edit()
+	:: else
+	fi;
+	if
+	:: own -> pend--
+	:: else
+	fi
+}
+
+#define REV	2
+
+/* pmap_remove of one page, under the map's mutex */
+proctype remover()
+{
+	byte e, l;
+	bit own, found;
+
+	seq++;
+	mapped = 0;
+	epoch_enter(REV);
+	atomic { l = root; kp[REV] = l };
+	if
+	:: l != 0 ->
+		atomic { !llock[l] -> assert(kind[l] == TABLE); llock[l] = 1 };
+		revoke_entry();
+		llock[l] = 0
+	:: else
+	fi;
+	l = 0;
+	epoch_exit(REV);
+	revoke_flush();
+	atomic { removed = 1; assert(!tlb) };
+	seq++
+}
+
+/* pmap_page_protect(NONE), the object locked; then the page comes back */
+proctype pageout()
+{
+	byte e, l;
+	bit own, found;
+
+	atomic { !olock -> olock = 1 };
+	if
+	:: hint ->
+		epoch_enter(REV);
+		atomic { l = root; kp[REV] = l };
+		revoke_entry();
+		revoke_flush();
+		hint = 0;
+		l = 0;
+		epoch_exit(REV)
+	:: else
+	fi;
+	atomic { pfree = 1; assert(!tlb) };
+	pfree = 0;
+	olock = 0
+}
+
+#define PASSED(k) (ann[k] == 0 || ann[k] >= limbo[i])
+
+inline reap()
+{
+	do
+	:: atomic { c < NK && PASSED(c) -> c++ }
+	:: c == NK -> break
+	od;
+	atomic {
+		if		/* free, or somebody else's already */
+		:: next = FREE
+		:: next = DATA
+		fi;
+		assert(kind[i] == TABLE && !llock[i]);
+		assert(root != i && wc != i);
+		assert(kp[0] != i && kp[1] != i && kp[2] != i);
+		gone[0] = gone[0] || n_t[0] == i;
+		gone[1] = gone[1] || n_t[1] == i;
+		kind[i] = next; pte[i] = 0; limbo[i] = 0;
+		c = 0; i = 0; next = 0
+	}
+}
+
+/* limbo_reap; a scan of the CPUs that is not atomic */
+active proctype reaper()
+{
+	byte i, c, next;
+
+end:	do
+	:: atomic { limbo[1] != 0 -> i = 1 }; reap()
+	:: atomic { limbo[2] != 0 -> i = 2 }; reap()
+	od
+}
+
+init {
+	atomic {
+		run cpu(0, W0);
+		run cpu(1, W1);
+#ifdef REMOVE
+		run remover();
+#endif
+#ifdef PAGEOUT
+		run pageout();
+#endif
+		run discarder(DISCARDS)
+	}
+}
