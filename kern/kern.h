@@ -158,7 +158,6 @@ enum kern_rank {
     KERN_RANK_FDS,                      /* a table of descriptors (mutex) */
     KERN_RANK_TREE,                     /* names of files (mutex) */
     KERN_RANK_INODE,                    /* one inode or pipe (mutex) */
-    KERN_RANK_MACH,                     /* Mach calls (mutex) */
     KERN_RANK_WINDOW,                   /* kernel's window (mutex) */
     KERN_RANK_SIGNAL = VM_RANK_INNER,   /* pending signals (spin) */
     KERN_RANK_WAIT,                     /* a bucket of waiters (irq) */

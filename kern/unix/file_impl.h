@@ -162,8 +162,6 @@ struct dir_out {
 };
 bool dir_emit(struct dir_out *out, uint64_t ino, uint32_t mode,
     uint64_t next, const char *name, size_t len);
-/* ioctl(2) of what is no terminal. */
-int64_t file_no_ioctl(struct file *f, uint64_t cmd, uint64_t arg);
 
 /* ---- pipe.c ------------------------------------------------------------- */
 

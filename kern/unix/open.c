@@ -249,15 +249,6 @@ sys_memfd_create(const uint64_t *a)
 }
 
 int64_t
-file_no_ioctl(struct file *f, uint64_t cmd, uint64_t arg)
-{
-    (void)f;
-    (void)cmd;
-    (void)arg;
-    return -UNIX_ENOTTY;
-}
-
-int64_t
 sys_ioctl(const uint64_t *a)
 {
     struct file *f;

@@ -23,7 +23,6 @@ const struct unix_entry unix_table[] = {
 #undef CALL
 
 #define TABLE_SIZE (sizeof(unix_table) / sizeof(unix_table[0]))
-const unsigned unix_table_size = TABLE_SIZE;
 
 /* How often a call that is not there was made; the last: no such number. */
 static _Atomic uint32_t table_missing[TABLE_SIZE + 1];

@@ -27,7 +27,6 @@ struct unix_entry {
     const char *name;
 };
 extern const struct unix_entry unix_table[];
-extern const unsigned unix_table_size;
 
 /*
  * The calls of each file of kern/unix are declared in calls.h, which is a list
