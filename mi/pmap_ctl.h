@@ -19,7 +19,41 @@ const char *pmap_format_name(unsigned format);
 /* Smallest MI page shift that the format can serve. */
 unsigned pmap_format_page_shift(unsigned format);
 int pmap_set_default_format(unsigned format) VM_MUST_CHECK;
-unsigned pmap_format(const struct pmap *pm);
+unsigned pmap_format(struct pmap *pm);
+
+/*
+ * What a pmap's tables look like.  All of it may be changed while threads
+ * run in it (pmap_configure); none of it is seen by them.
+ */
+struct pmap_config {
+    unsigned format;            /* index, < pmap_format_count() */
+    bool tagged;                /* translations live under an ASID of its
+                                   own; else they go at each activation */
+    bool large;                 /* leaves of more than a page may be used */
+};
+void pmap_config(struct pmap *pm, struct pmap_config *out);
+
+/*
+ * pmap_configure - give pm tables of another kind.  What was translated is
+ * forgotten; CPUs that run in pm go on in the new, empty tables.
+ *
+ * => Locks: that of pm's map, whose sequence has begun to change: nothing
+ *           of the map lies beyond what the new format reaches (asserted
+ *           by nobody: vm_map_configure() is who asks)
+ * => Fails: VM_E_INVAL  no such format, or its page is larger than MI's,
+ *                       or the kernel's pmap
+ *           VM_E_NOMEM  no root table
+ *           VM_E_BUSY   held for progress, or being changed or evicted by
+ *                       another
+ *           then nothing has changed
+ * => After: pmap_bounds() are the new format's
+ * => TLB:   nothing of before is used by any CPU on return
+ * pmap_config_bounds: what pmap_bounds() would be then.
+ */
+int pmap_configure(struct pmap *pm, const struct pmap_config *config)
+    VM_MUST_CHECK;
+void pmap_config_bounds(const struct pmap_config *config, vaddr_t *start,
+    vaddr_t *end);
 
 /*
  * Voluntary forgetting, at any moment, by any thread, for any user pmap.
@@ -30,12 +64,66 @@ unsigned pmap_format(const struct pmap *pm);
  * => TLB:     the forgotten translations are gone everywhere on return
  * discard: everything, in O(1) for the caller: the user half of the root
  * is emptied in place, the subtrees go to limbo.  discard_table: the leaf
- * table that translates va.
+ * table that translates va.  discard_all: every user pmap that is not held;
+ * returns how many.  evict: everything and the root, of a pmap that no CPU
+ * has loaded (VM_E_BUSY: one has; then all but the root is gone).
  */
 int pmap_discard(struct pmap *pm) VM_MUST_CHECK;
 int pmap_discard_range(struct pmap *pm, vaddr_t start, vaddr_t end)
     VM_MUST_CHECK;
 int pmap_discard_table(struct pmap *pm, vaddr_t va) VM_MUST_CHECK;
+unsigned pmap_discard_all(void);
+int pmap_evict(struct pmap *pm) VM_MUST_CHECK;
+
+/*
+ * The budget of page tables, in table pages (an MI page each): a ceiling
+ * that is never passed, limbo and stock included.  Counted are the tables
+ * of user pmaps; the kernel's own stay, and are few.
+ *
+ * A pmap_enter() or pmap_activate() that would pass it fails with
+ * VM_E_NOMEM; pmap_make_room() then evicts tables of others, idle pmaps
+ * with their roots first, then tables that were not used lately, sparse
+ * before dense.
+ *
+ * set_budget: for the machine; 0: none (at boot).
+ * set_limit: for one pmap, its tables in limbo included; 0: none.
+ * => Fails: VM_E_INVAL, less than pmap_budget_floor(): what one instruction
+ *           may need at once on every CPU, derived in docs/pmap.md
+ * Lowering evicts at once; what cannot be freed at this moment goes before
+ * the next table is made.
+ */
+int pmap_set_budget(uint64_t tables) VM_MUST_CHECK;
+int pmap_set_limit(struct pmap *pm, uint64_t tables) VM_MUST_CHECK;
+uint64_t pmap_budget_floor(void);
+
+struct pmap_budget {
+    uint64_t limit;             /* 0: none */
+    uint64_t tables;            /* now, limbo and stock included */
+    uint64_t peak;              /* most since the limit was set */
+    uint64_t evicted;           /* tables evicted for it, since boot */
+    uint64_t waits;             /* times that nothing could be evicted */
+};
+void pmap_budget(struct pmap_budget *out);          /* of the machine */
+void pmap_limit(struct pmap *pm, struct pmap_budget *out);
+
+/*
+ * pmap_make_room - after VM_E_NOMEM: free page tables so that pm can have
+ * one more.
+ *
+ * => Locks:   none held; preemption enabled
+ * => mine:    the caller's holds of pm (0 or 1)
+ * => Returns: true: try again.  false: there is nothing to free (memory is
+ *             short for another reason), or all of it is held for progress
+ */
+bool pmap_make_room(struct pmap *pm, unsigned mine);
+/* Is it the budget or pm's limit that refuses a table just now? */
+bool pmap_is_over(struct pmap *pm);
+
+/* The next live user pmap, pinned; NULL: the end.  after is unpinned. */
+struct pmap *pmap_next(struct pmap *after);
+
+/* Every ASID is given anew from now on, as when they are used up. */
+void pmap_roll_asids(void);
 
 /*
  * Progress (law 7): while a pmap is held, voluntary forgetting is refused;
@@ -64,6 +152,9 @@ struct pmap_events {            /* since boot, all pmaps */
     uint64_t discards, table_discards;
     uint64_t flushes, flushed_cpus, full_flushes, pending_flushes;
     uint64_t tables_made, tables_freed, asid_rolls, pv_chunks;
+    uint64_t changes;           /* pmap_configure() that succeeded */
+    uint64_t evicted;           /* tables evicted for a budget */
+    uint64_t large, large_forgotten;    /* leaves entered, forgotten */
 };
 
 /* By walking; exact only while nobody else uses pm. */
@@ -101,10 +192,27 @@ int pmap_audit(struct pmap *pm,
  */
 void pmap_test_revoked(struct pmap *pm, vaddr_t start, vaddr_t end,
     paddr_t pa, vm_prot_t keep);
+/* Steps to wait between an edit and its flush: as late as is allowed. */
+extern _Atomic unsigned pmap_test_delay;
 #endif
 
 /* pmap_enter() of a page of an object, without flags: what a fault does. */
 int pmap_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
+    vm_prot_t prot, vm_seq_t seq) VM_MUST_CHECK;
+
+/*
+ * Leaves of more than a page.  large_shift: of the smallest that pm's format
+ * has and its configuration allows, in bytes; 0: none.
+ * enter_large: the run of frames from head on, all pages of one object,
+ * resident, valid, not busy, alike in rights, is mapped at va by one leaf;
+ * va and head are aligned to it.
+ *
+ * => Locks, Needs, Fails, TLB: as pmap_enter_page(), for every page
+ * A revocation of any part forgets the whole leaf; what is left comes back
+ * by faults.  VM_E_NOMEM also where a hint would need memory.
+ */
+unsigned pmap_large_shift(struct pmap *pm);
+int pmap_enter_large(struct pmap *pm, vaddr_t va, struct vm_page *head,
     vm_prot_t prot, vm_seq_t seq) VM_MUST_CHECK;
 
 #endif

@@ -65,12 +65,14 @@ struct vm_map {
     struct vm_map_entry *_Atomic root;  /* (m) written */
     struct vm_map_entry *_Atomic hint;  /* last lookup; a hint */
     struct vm_map_entry *first, *last;  /* (m) */
-    vaddr_t start, end;         /* (c) bounds */
+    vaddr_t start, end;         /* (m) bounds, those of pmap */
     uint64_t entries;           /* (m) */
     vsize_t size;               /* (m) bytes mapped */
     struct pmap *pmap;          /* (c) */
     _Atomic uint32_t ref_count;
     bool waiting;               /* (m) somebody waits for TRANSITION */
+    struct vm_hints *hints;     /* (m) of vm_map_doze(), or NULL */
+    struct vm_map *all_next, *all_prev;     /* (l) vm_map_list_lock */
 };
 
 void vm_map_bootstrap(void);
@@ -261,5 +263,63 @@ int vm_map_fork(struct vm_map *parent, struct vm_map **child)
 void vm_map_check(struct vm_map *map);
 /* Verify that pmap grants no more than map, objects and pages allow. */
 void vm_map_audit(struct vm_map *map);
+
+/*
+ * vm_map_heal - the same for a map in use, without a panic: every
+ * translation that pmap should not have is counted, told to report (which
+ * may be NULL, and does not sleep), and with repair forgotten, so that the
+ * next access brings the right one.
+ *
+ * => Locks:   none held; takes map's, objects'; sleeps for them
+ * => Returns: how many mismatches; they also go to VM_STAT_MISMATCHES,
+ *             which every test ends by looking at
+ * Threads may run in the map meanwhile: what a translation should be is
+ * read under the locks that whoever changes it holds.
+ */
+struct vm_mismatch {
+    struct vm_map *map;
+    vaddr_t va;
+    paddr_t pa;
+    vm_prot_t prot;
+    const char *what;           /* the law that it breaks */
+};
+uint64_t vm_map_heal(struct vm_map *map, bool repair,
+    void (*report)(void *arg, const struct vm_mismatch *m), void *arg);
+
+/*
+ * vm_map_next - every map that there is, one after the other, each with a
+ * reference; after's is given back.  NULL begins and ends it.
+ * vm_map_pick - the n-th, modulo how many there are, with a reference; NULL:
+ * there is none.
+ */
+struct vm_map *vm_map_next(struct vm_map *after);
+struct vm_map *vm_map_pick(uint64_t n);
+
+/*
+ * vm_map_configure - other tables for map's pmap, while its threads run.
+ *
+ * => Locks: none held; takes map's
+ * => Fails: VM_E_NOSPACE  something is mapped where the new format does not
+ *                         reach
+ *           and what pmap_configure() fails with; then nothing has changed
+ * A child of vm_map_fork() has its parent's configuration.
+ */
+struct pmap_config;
+int vm_map_configure(struct vm_map *map, const struct pmap_config *config)
+    VM_MUST_CHECK;
+
+/*
+ * A map whose threads all sleep holds no tables.  doze: note, as a short
+ * list of hints, which pages were used lately, then evict all tables.
+ * wake: enter those pages again that are still resident and allowed: each
+ * is looked up like a fault to read, and nothing is paged in or copied for
+ * it.  Both may be left out at any time; what they forget faults back.
+ *
+ * => Locks: none held; take map's and objects'
+ * => doze:  VM_E_BUSY, a CPU has the pmap loaded, or it is held; evicts
+ *           then all that it may.  VM_OK also where there was nothing
+ */
+int vm_map_doze(struct vm_map *map) VM_MUST_CHECK;
+void vm_map_wake(struct vm_map *map);
 
 #endif

@@ -30,7 +30,7 @@ pmap_format_page_shift(unsigned format)
 }
 
 unsigned
-pmap_format(const struct pmap *pm)
+pmap_format(struct pmap *pm)
 {
     return pm->format;
 }
@@ -185,4 +185,126 @@ pmap_check_all(void)
     }
     (void)limbo_count();
     asid_check();
+}
+
+/* ---- to come ---------------------------------------------------------- */
+
+#if VM_TEST
+_Atomic unsigned pmap_test_delay;
+#endif
+
+void
+pmap_config(struct pmap *pm, struct pmap_config *out)
+{
+    out->format = pm->format;
+    out->tagged = true;
+    out->large = false;
+}
+
+int
+pmap_configure(struct pmap *pm, const struct pmap_config *config)
+{
+    (void)pm;
+    (void)config;
+    return VM_E_INVAL;
+}
+
+void
+pmap_config_bounds(const struct pmap_config *config, vaddr_t *start,
+    vaddr_t *end)
+{
+    (void)config;
+    pmap_bounds(pmap_kernel_pmap, start, end);
+}
+
+unsigned
+pmap_discard_all(void)
+{
+    return 0;
+}
+
+int
+pmap_evict(struct pmap *pm)
+{
+    return pmap_discard(pm) == VM_OK ? VM_E_BUSY : VM_E_BUSY;
+}
+
+int
+pmap_set_budget(uint64_t tables)
+{
+    (void)tables;
+    return VM_E_INVAL;
+}
+
+int
+pmap_set_limit(struct pmap *pm, uint64_t tables)
+{
+    (void)pm;
+    (void)tables;
+    return VM_E_INVAL;
+}
+
+uint64_t
+pmap_budget_floor(void)
+{
+    return 0;
+}
+
+void
+pmap_budget(struct pmap_budget *out)
+{
+    memset(out, 0, sizeof(*out));
+}
+
+void
+pmap_limit(struct pmap *pm, struct pmap_budget *out)
+{
+    (void)pm;
+    memset(out, 0, sizeof(*out));
+}
+
+bool
+pmap_make_room(struct pmap *pm, unsigned mine)
+{
+    (void)pm;
+    (void)mine;
+    return false;
+}
+
+bool
+pmap_is_over(struct pmap *pm)
+{
+    (void)pm;
+    return false;
+}
+
+struct pmap *
+pmap_next(struct pmap *after)
+{
+    (void)after;
+    return NULL;
+}
+
+void
+pmap_roll_asids(void)
+{
+}
+
+unsigned
+pmap_large_shift(struct pmap *pm)
+{
+    (void)pm;
+    return 0;
+}
+
+int
+pmap_enter_large(struct pmap *pm, vaddr_t va, struct vm_page *head,
+    vm_prot_t prot, vm_seq_t seq)
+{
+    (void)pm;
+    (void)va;
+    (void)head;
+    (void)prot;
+    (void)seq;
+    return VM_E_NOMEM;
 }
