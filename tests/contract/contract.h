@@ -118,6 +118,9 @@ void misc_seq(void);
 void misc_prefill(void);
 void misc_age(void);
 void misc_audit(void);
+void change_formats(void);
+void change_asids(void);
+void change_counts(void);
 void table_blank(void);
 void table_forget(void);
 
