@@ -439,17 +439,24 @@ asid_flush(struct pmap *pm, struct pt_flush *f)
     struct pt_cpu *cpu;
 
     kern_preempt_disable();
-    cpus.bits = flush_cpus(pm) & ~((uint64_t)VM_MUTANT(CPU_LEFT_OUT) << 1);
-    f->asid = asid_of(pm) + VM_MUTANT(WRONG_ASID);
-    f->page_shift = vm_get(&pm->page_shift);
-    if (cpus.bits != 0) {
-        pmap_md_flush(f, cpus);
-        cpu = &pt_cpu[kern_cpu()];
-        pt_event(cpu, EV_FLUSH, 1);
-        pt_event(cpu, EV_FLUSHED_CPU,
-            (uint64_t)__builtin_popcountll(cpus.bits));
-        pt_event(cpu, EV_FULL_FLUSH, f->n == 0);
-    }
+    /*
+     * The ASID is read before the CPUs, and again after: a change of tables
+     * gives pm another while CPUs still run it under the old one.
+     */
+    do {
+        f->asid = asid_of(pm) + VM_MUTANT(WRONG_ASID);
+        cpus.bits = flush_cpus(pm) &
+            ~((uint64_t)VM_MUTANT(CPU_LEFT_OUT) << 1);
+        f->page_shift = vm_get(&pm->page_shift);
+        if (cpus.bits != 0) {
+            pmap_md_flush(f, cpus);
+            cpu = &pt_cpu[kern_cpu()];
+            pt_event(cpu, EV_FLUSH, 1);
+            pt_event(cpu, EV_FLUSHED_CPU,
+                (uint64_t)__builtin_popcountll(cpus.bits));
+            pt_event(cpu, EV_FULL_FLUSH, f->n == 0);
+        }
+    } while (asid_of(pm) + VM_MUTANT(WRONG_ASID) != f->asid);
     kern_preempt_enable();
 }
 
