@@ -188,6 +188,9 @@ void thread_trim_stacks(unsigned keep);
 /* wait.c: after a timer interrupt, end the sleeps whose time has come. */
 void wait_expire(uint64_t now);
 
+/* mmu.c: load the roots that other CPUs have asked this one to load. */
+void kern_mmu_serve(void);
+
 /* time.c */
 uint64_t time_deadline(uint64_t ns);    /* in ticks, never 0 */
 

@@ -276,6 +276,7 @@ kern_interrupt_timer(void)
 void
 kern_interrupt_ipi(void)
 {
+    kern_mmu_serve();
     /* Somebody became ready here; the slices are this CPU's to time. */
     sched_tick(md_ticks());
 }

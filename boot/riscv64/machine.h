@@ -14,7 +14,7 @@
 #define SMP_HART                0       /* struct smp_start */
 #define SMP_IDLE                8
 #define SMP_SIZE                16
-#define SMP_CPUS                64      /* VM_MAX_CPUS */
+#define SMP_CPUS                63      /* VM_MAX_CPUS */
 
 #ifndef __ASSEMBLER__
 #include "boot.h"

@@ -449,7 +449,7 @@ prefill_want(const struct note *at, const struct pmap *pm, vaddr_t va,
     vaddr_t end = at->start + (at->size - 1);
     uint64_t room;
 
-    end = end < pm->end - 1 ? end : pm->end - 1;
+    end = end < vm_get(&pm->end) - 1 ? end : vm_get(&pm->end) - 1;
     room = ((end - va) >> vm_page_shift) + 1;
     return room < 32 ? want & (((uint32_t)1 << room) - 1) : want;
 }

@@ -216,8 +216,8 @@ pt_restrict(struct pmap *pm, vaddr_t start, vaddr_t end, vm_prot_t keep,
         if (!pm->kernel) {
             vsize_t span = (vsize_t)1 << e.g->shift[e.g->levels - 1];
 
-            start = start == pm->start ? start & ~(span - 1) : start;
-            last = end == pm->end ? last | (span - 1) : last;
+            start = start == vm_get(&pm->start) ? start & ~(span - 1) : start;
+            last = end == vm_get(&pm->end) ? last | (span - 1) : last;
         }
         edit_table(&e, pt_root_pa(root), e.g->levels - 1, start, last);
     }
@@ -237,8 +237,8 @@ pt_table_range(struct pmap *pm, vaddr_t va, vaddr_t *start, vaddr_t *end)
         *start = va & ~(span - 1);
         *end = *start + span;
     }
-    *start = *start < pm->start ? pm->start : *start;
-    *end = *end > pm->end ? pm->end : *end;
+    *start = *start < vm_get(&pm->start) ? vm_get(&pm->start) : *start;
+    *end = *end > vm_get(&pm->end) ? vm_get(&pm->end) : *end;
 }
 
 /* ---- one page, for the reverse map ------------------------------------ */
@@ -348,7 +348,7 @@ next_in_use(struct pmap *pm, uint64_t root, vaddr_t *va)
 {
     const struct pt_geo *g = pt_root_geo(root);
 
-    while (*va < pm->end) {
+    while (*va < vm_get(&pm->end)) {
         paddr_t table = pt_root_pa(root);
         vaddr_t past;
 
@@ -380,7 +380,7 @@ pt_next(struct pmap *pm, vaddr_t *va, struct pmap_mapping *out)
 {
     struct pt_cpu *cpu = epoch_enter();
     uint64_t root = pt_root(pm);
-    vaddr_t at = *va < pm->start ? pm->start : *va;
+    vaddr_t at = *va < vm_get(&pm->start) ? vm_get(&pm->start) : *va;
     pte_t pte = root == 0 ? 0 : next_in_use(pm, root, &at);
 
     epoch_exit(cpu);
@@ -417,7 +417,7 @@ check_leaf(struct pmap *pm, const struct pt_geo *g, vaddr_t va, pte_t pte)
     if ((pte_pa(pt_f(g), pte, 0) & VM_PAGE_MASK) != off) {
         check_fail(pm, va, 0, pte, "parts of an MI page out of order");
     }
-    if (va < pm->start || va >= pm->end) {
+    if (va < vm_get(&pm->start) || va >= vm_get(&pm->end)) {
         check_fail(pm, va, 0, pte, "outside the pmap");
     }
     if (attr.user == pm->kernel || (attr.wired && !pm->kernel)) {
@@ -479,7 +479,7 @@ pt_check(struct pmap *pm)
 {
     uint64_t root = pt_root(pm);
     const struct pt_geo *g;
-    vaddr_t start = pm->start, last = pm->end - 1;
+    vaddr_t start = vm_get(&pm->start), last = vm_get(&pm->end) - 1;
 
     if (root == 0) {
         return;
