@@ -41,6 +41,7 @@ struct vm_map;
 #define VM_OBJ_CACHE     32u    /* its pager holds a reference */
 #define VM_OBJ_ORPHAN    64u    /* its pager died: what is not here is lost */
 #define VM_OBJ_USED      128u   /* has, or had, a page */
+#define VM_OBJ_MISSING   256u   /* what is not here may be a server's */
 
 struct vm_object {
     void *zone_link;            /* the zone's, while free */
@@ -165,6 +166,8 @@ int vm_object_resize(struct vm_object *o, vm_pgno_t npages);
 
 /* Several maps will see each other's writes from now on. */
 void vm_object_set_shared(struct vm_object *o);
+/* What o does not hold, a server brings where one is asked. */
+void vm_object_set_missing(struct vm_object *o);
 
 /*
  * vm_object_collapse - shorten the chain below front.

@@ -92,7 +92,8 @@ edit_groups_of(const struct edit *e, struct vm_page *table, paddr_t leaf,
 
         edit_group(e, kern_frame_ptr(leaf), i, stop,
             start + (vsize_t)(i - first) * e->g->hw_page);
-        emptied |= stop - i == n - 1 ? used & -used : 0;
+        emptied |= stop - i == n - 1 || VM_MUTANT(USED_CLEARED) ?
+            used & -used : 0;
     }
     if (e->keep == VM_PROT_NONE && !e->pm->kernel && emptied != 0) {
         vm_set(&pt_frame(table)->used,
@@ -261,7 +262,8 @@ pt_restrict_one(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t keep,
         pte_t old = pte_load(&slot[i]), new;
 
         while (old != 0 && pte_pa(pt_f(e.g), old, 0) == pa + off) {
-            if (pte_attr(pt_f(e.g), old, 0).wired) {
+            if (pte_attr(pt_f(e.g), old, 0).wired &&
+                !VM_MUTANT(KERNEL_WIRED)) {
                 return PT_WIRED;
             }
             new = keep == VM_PROT_NONE ? 0 :

@@ -202,7 +202,7 @@ batch_overflow(struct tlb_batch *b, unsigned i)
 {
     unsigned to = 0;
 
-    b->pmap[i].full = true;
+    b->pmap[i].full = !VM_MUTANT(BATCH_OVERFLOW);
     for (unsigned r = 0; r < b->nrange; r++) {
         if (b->owner[r] != i) {
             b->range[to] = b->range[r];

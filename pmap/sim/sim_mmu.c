@@ -300,9 +300,18 @@ pmap_md_icache_sync(paddr_t pa, size_t size)
  * walker runs on the host's own caches.
  */
 void sim_publish(void);
+static _Atomic uint64_t published;
+
 void
 sim_publish(void)
 {
+    atomic_fetch_add_explicit(&published, 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
     vm_point();
+}
+
+uint64_t
+sim_published(void)
+{
+    return vm_get(&published);
 }

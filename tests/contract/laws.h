@@ -36,6 +36,10 @@ void law_fork_reader(const struct world_config *c);
 void law_fork_line(const struct world_config *c);
 void law_fork_line_swap(const struct world_config *c);
 void law_fork_line_file(const struct world_config *c);
+void law_sleeper(const struct world_config *c);
+void law_clean(const struct world_config *c);
+void law_around_swap(const struct world_config *c);
+void law_unmap(const struct world_config *c);
 void law_no_memory(const struct world_config *c);
 void law_no_memory_fork(const struct world_config *c);
 
