@@ -47,7 +47,7 @@
  * The new root comes with a new ASID, so that what TLBs hold of the old
  * tables belongs to nobody; it is flushed before another gets that number.
  *
- * The flush reads pm->asid last: if pm got a new one meanwhile, then either
+ * The flush reads pm->asid after the CPUs: if pm got a new one meanwhile, then either
  * it sees that, or the CPU flushed the new one after the edit.
  *
  * Locks: asid_lock (ASID) for the bitmap and for giving out an ASID
@@ -423,8 +423,12 @@ asid_flush(struct pmap *pm, struct pt_flush *f)
     struct pt_cpu *cpu;
 
     kern_preempt_disable();
-    cpus.bits = flush_cpus(pm);
-    f->asid = asid_of(pm);
+    do {
+        cpus.bits = flush_cpus(pm);
+        f->asid = asid_of(pm);
+        /* The new ASID, and some CPU still runs under the old one? */
+    } while ((atomic_load_explicit(&pm->active, memory_order_seq_cst) &
+        PMAP_CHANGING) != 0);
     f->page_shift = vm_get(&pm->page_shift);
     if (cpus.bits != 0) {
         pmap_md_flush(f, cpus);

@@ -110,11 +110,19 @@ budget_disown(struct pmap *pm)
     (void)atomic_fetch_sub_explicit(&pm->tables, 1, memory_order_relaxed);
 }
 
+static bool
+is_over_own(struct pmap *pm)
+{
+    return vm_get(&pm->tables) + (uint64_t)PT_MAX_LEVELS >
+        vm_get(&pm->limit);
+}
+
+/* A page may need a table of every level at once. */
 bool
 pmap_is_over(struct pmap *pm)
 {
-    return vm_get(&budget_tables) >= vm_get(&budget_limit) ||
-        vm_get(&pm->tables) >= vm_get(&pm->limit);
+    return vm_get(&budget_tables) + PT_MAX_LEVELS > vm_get(&budget_limit) ||
+        is_over_own(pm);
 }
 
 /* ---- eviction --------------------------------------------------------- */
@@ -241,8 +249,8 @@ pmap_make_room(struct pmap *pm)
     if (n != 0 && !pmap_is_over(pm)) {
         return true;
     }
-    n = vm_get(&pm->tables) >= vm_get(&pm->limit) ?
-        evict_own(pm, BUDGET_BATCH) : evict_round(BUDGET_BATCH);
+    n = is_over_own(pm) ? evict_own(pm, BUDGET_BATCH) :
+        evict_round(BUDGET_BATCH);
     if (n != 0) {
         (void)atomic_fetch_add_explicit(&budget_evicted, n,
             memory_order_relaxed);

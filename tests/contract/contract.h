@@ -118,6 +118,13 @@ void misc_seq(void);
 void misc_prefill(void);
 void misc_age(void);
 void misc_audit(void);
+void change_every(void);
+void change_fails(void);
+void change_race(void);
+void change_evict(void);
+void budget_machine(void);
+void budget_one(void);
+void discard_all(void);
 void table_blank(void);
 void table_forget(void);
 
