@@ -170,7 +170,10 @@ race_cpu(unsigned cpu)
             (void)pmap_evict(s.pm);
         }
         (void)configure(&s, &c);
-        contract_pause();
+        /* Long enough for others to get what they enter, now and then. */
+        for (unsigned k = 0; k < i % 40; k++) {
+            contract_pause();
+        }
     }
     for (unsigned i = 0; cpu != 0 && i < ROUNDS; i++) {
         bool loaded = false;
