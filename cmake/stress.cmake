@@ -39,7 +39,7 @@ foreach(arch IN LISTS PAL_ARCHES)
         set(_ready FALSE)
         continue()
     endif()
-    pal_stress(stress/${arch} user-${arch}-debug booted-${arch}
+    pal_stress(stress/${arch}/kernel user-${arch}-debug booted-${arch}
         --arch ${arch} --kernel debug --epochs 16 --jobs 1 --no-reference)
 endforeach()
 if(_ready)

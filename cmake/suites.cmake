@@ -52,6 +52,19 @@ foreach(arch IN LISTS PAL_ARCHES)
     endif()
 endforeach()
 
+# A run is recorded, and replayed under gdb.
+foreach(arch IN LISTS PAL_ARCHES)
+    if(TARGET kernel-${arch}-debug AND TARGET kernel-${arch}-test AND
+            TARGET user-${arch})
+        add_custom_target(record-${arch})
+        add_dependencies(record-${arch} user-${arch} kernel-${arch}-debug
+            kernel-${arch}-test)
+        pal_booted_test(record/${arch} gdb ${arch} debug
+            TARGET record-${arch}
+            COMMAND ${_python} tools/record_test.py --arch ${arch})
+    endif()
+endforeach()
+
 # Limits of the release kernels: instructions to boot, image, memory.
 foreach(arch IN LISTS PAL_ARCHES)
     if(TARGET kernel-${arch}-release AND TARGET user-${arch})

@@ -35,6 +35,7 @@ kern_test_mutant(void)
         kern_printf("option mutant=%s: no mutant is called that\n", name);
         md_exit(2);
     }
+    vm_set(&pmap_test_delay, (unsigned)kern_option_u64("delay", 0));
 }
 
 bool

@@ -24,6 +24,7 @@ void kern_test_switch(uint64_t seed, unsigned every);
 /*
  * The option "mutant=NAME" switches a bug of vm_mutant.h on, for the tests
  * and the first program.  An unknown name: one line, exit status 2.
+ * "delay=N" has each invalidation wait for N steps, as late as is allowed.
  */
 void kern_test_mutant(void);
 #endif

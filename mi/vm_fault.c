@@ -114,19 +114,23 @@ vm_fault_above(struct vm_fault *f, unsigned self, unsigned n)
 }
 
 /*
- * In bytes.  Where the last window ended, somebody goes through memory: what
- * is there already lies behind, so half of a window twice as large does.
+ * [start, end) around f->va: aligned, as nothing is known.  Where the last
+ * window ended, somebody goes through memory: what lies behind is there, so
+ * it is twice as much ahead.
  */
-static inline vsize_t
-vm_fault_window(const struct vm_fault *f)
+static inline void
+vm_fault_window(const struct vm_fault *f, vaddr_t *start, vaddr_t *end)
 {
-    vsize_t window = vm_fault_around < VM_FAULT_AROUND_MAX ?
+    unsigned around = vm_fault_around < VM_FAULT_AROUND_MAX ?
         vm_fault_around : VM_FAULT_AROUND_MAX;
+    vsize_t window = (vsize_t)around << vm_page_shift;
 
-    if (vm_get(&f->map->around) == f->va && window < VM_FAULT_AROUND_MAX) {
+    *start = f->va & ~(window - 1);
+    if (vm_get(&f->map->around) == f->va) {
+        *start = f->va;
         window *= 2;
     }
-    return window << vm_page_shift;
+    *end = *start + window;
 }
 
 /*
@@ -139,13 +143,13 @@ vm_fault_window(const struct vm_fault *f)
 static __attribute__((noinline)) void
 vm_fault_neighbours(struct vm_fault *f)
 {
-    vsize_t window = vm_fault_window(f);
-    vaddr_t start = f->va & ~(window - 1), end = start + window;
+    vaddr_t start, end;
     unsigned key = (unsigned)f->obj_pgno & (VM_RADIX_RUN - 1);
     unsigned self, n;
     uint32_t want, above;
     struct pmap_near near;
 
+    vm_fault_window(f, &start, &end);
     start = start < f->look.start ? f->look.start : start;
     if (end > f->look.end && !VM_MUTANT(AROUND_PAST_ENTRY)) {
         end = f->look.end;

@@ -388,8 +388,14 @@ static void
 protect_shift(struct vm_map_entry *lower, struct vm_map_entry *upper,
     vaddr_t at)
 {
+    vaddr_t start = vm_get(&upper->start);
+    vm_pgno_t pgno = vm_get(&upper->pgno);
+
     if (vm_get(&upper->object) != NULL) {
-        vm_set(&upper->pgno, vm_map_entry_pgno(upper, at));
+        /* It moves either way. */
+        vm_set(&upper->pgno, at >= start ?
+            pgno + ((at - start) >> vm_page_shift) :
+            pgno - ((start - at) >> vm_page_shift));
     }
     vm_set(&lower->end, at);
     vm_set(&upper->start, at);

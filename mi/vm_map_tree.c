@@ -134,6 +134,21 @@ tree_rotate(struct vm_map *map, struct vm_map_entry *e, bool left)
     return tree_rotate_left(map, e);
 }
 
+/* e's hole, or a side's gap, has changed, and no height. */
+static void
+tree_regap(struct vm_map *map, struct vm_map_entry *e)
+{
+    for (; e != NULL; e = e->parent) {
+        vaddr_t gap = tree_largest(map, e, vm_get(&e->left),
+            vm_get(&e->right));
+
+        if (e->gap == gap) {
+            return;
+        }
+        e->gap = gap;
+    }
+}
+
 /*
  * e's hole or sides have changed: from e up to where nothing does.  What
  * stands in e's place afterwards is as high and has as large a gap as e had,
@@ -158,25 +173,13 @@ tree_retrace(struct vm_map *map, struct vm_map_entry *e)
             e->height = (uint8_t)height;
             e->gap = gap;
         }
-        if (height == was && gap == had) {
+        if (height == was) {
+            if (gap != had) {
+                tree_regap(map, e->parent);
+            }
             return;
         }
         e = e->parent;
-    }
-}
-
-/* e's hole has changed, no height: as tree_retrace(). */
-static void
-tree_regap(struct vm_map *map, struct vm_map_entry *e)
-{
-    for (; e != NULL; e = e->parent) {
-        vaddr_t gap = tree_largest(map, e, vm_get(&e->left),
-            vm_get(&e->right));
-
-        if (e->gap == gap) {
-            return;
-        }
-        e->gap = gap;
     }
 }
 

@@ -28,6 +28,33 @@
         "a group of entries is called unused that is not")              \
     M(KERNEL_WIRED, "kernel-wired",                                     \
         "revoking a page takes the kernel's wired translation along")   \
+    M(DISCARD_NO_FLUSH, "discard-no-flush",                             \
+        "what is discarded is not invalidated")                         \
+    M(KERNEL_DISCARDED, "kernel-discarded",                             \
+        "the kernel's own translations are discarded")                  \
+    M(HOLD_IGNORED, "hold-ignored",                                     \
+        "a pmap held for progress is discarded")                        \
+    M(CPU_LEFT_OUT, "cpu-left-out",                                     \
+        "one CPU is left out of a flush")                               \
+    M(WRONG_ASID, "wrong-asid",                                         \
+        "a flush names the wrong ASID")                                 \
+    M(ASID_EARLY, "asid-early",                                         \
+        "an ASID is used again before CPUs have flushed it")            \
+    M(ASID_NOT_KEPT, "asid-not-kept",                                   \
+        "a new generation gives away the ASIDs of those that run")      \
+    M(GENERATION_NARROW, "generation-narrow",                           \
+        "generations of ASIDs are compared by two bits")                \
+    /* tables */                                                        \
+    M(TABLE_NOT_ZEROED, "table-not-zeroed",                             \
+        "a new table is not zeroed")                                    \
+    M(TABLE_NOT_WIPED, "table-not-wiped",                               \
+        "a table that served is not wiped for the next")                \
+    M(BUDGET_TWICE, "budget-twice",                                     \
+        "a table is counted twice against the budget")                  \
+    M(FORMAT_KEEPS, "format-keeps",                                     \
+        "a change of format keeps what TLBs and the old tables held")   \
+    M(CHANGE_NO_RELOAD, "change-no-reload",                             \
+        "a change of format leaves CPUs in the old tables")             \
     M(TABLE_EARLY_FREE, "table-early-free",                             \
         "an unlinked table is freed without a grace period")            \
     /* entering */                                                      \

@@ -200,17 +200,17 @@ struct pmap_near {
 };
 
 /*
- * What of it is a page with data that no pager forbids, and with which
- * rights; else NULL.  As with pmap_enter(), a grant to write ends that
- * instruction caches agree with it.
+ * What in a slot is a page with data that no pager forbids, and which of
+ * prot[] it may have; else NULL.  As with pmap_enter(), a grant to write ends
+ * that instruction caches agree with it.
  */
 static inline struct vm_page *
-vm_near_page(const struct pmap_near *near, unsigned i, vm_prot_t *prot)
+vm_near_look(uintptr_t slot, const vm_prot_t prot[2], unsigned *which)
 {
-    struct vm_page *p = (struct vm_page *)near->slot[i];
+    struct vm_page *p = (struct vm_page *)slot;
     uint32_t flags;
 
-    if (((uintptr_t)p & 1) != 0) {
+    if ((slot & 1) != 0) {
         return NULL;            /* in swap */
     }
     flags = vm_page_flags(p);
@@ -218,11 +218,22 @@ vm_near_page(const struct pmap_near *near, unsigned i, vm_prot_t *prot)
             p->forbidden) != 0) {
         return NULL;
     }
-    *prot = near->prot[(flags & VM_PG_MODIFIED) != 0];
+    *which = (flags & VM_PG_MODIFIED) != 0;
     if (__builtin_expect((flags & VM_PG_ICACHE) != 0, 0) &&
-        (*prot & VM_PROT_WRITE) != 0) {
+        (prot[*which] & VM_PROT_WRITE) != 0) {
         vm_page_clear(p, VM_PG_ICACHE);
     }
+    return p;
+}
+
+/* The same for the i-th neighbour, with its rights. */
+static inline struct vm_page *
+vm_near_page(const struct pmap_near *near, unsigned i, vm_prot_t *prot)
+{
+    unsigned which = 0;
+    struct vm_page *p = vm_near_look(near->slot[i], near->prot, &which);
+
+    *prot = near->prot[which];
     return p;
 }
 

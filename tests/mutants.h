@@ -18,6 +18,8 @@
 #define ONE_CPU     "the booted kernels run one CPU"
 #define OWN_FENCE   "the booted kernels run one CPU, and it forgets by " \
                     "itself what it enters anew"
+#define NO_TAGS     "QEMU's TLBs forget all at each change of the address " \
+                    "space, and heed no ASID in an invalidation"
 #define NO_SWAP     "the booted kernels have no swap"
 #define NO_PAGER    "files of the booted kernels are in memory: no fault " \
                     "waits for a pager, nothing is written back"
@@ -30,14 +32,27 @@
     M(PAGE_PROTECT_NO_FLUSH, "law3/page_protect", "u_revoke:truncate")  \
     M(BATCH_OVERFLOW, "law3/spaces", "u_revoke:protect_many")           \
     M(BATCH_LATE, "unmap", HIDDEN(ONE_CPU))                             \
-    M(USED_CLEARED, "ranges", "u_revoke:replace")                       \
+    M(USED_CLEARED, "ranges", "u_revoke:protect")                       \
     M(KERNEL_WIRED, "law6/wired", "k_contract.law6_wired")              \
+    M(DISCARD_NO_FLUSH, "law3/discard", "u_revoke:discard_and_unmap")   \
+    M(KERNEL_DISCARDED, "law6/wired", "k_contract.law6_wired")          \
+    M(HOLD_IGNORED, "law7/hold", "k_contract.law7_hold")                \
+    M(CPU_LEFT_OUT, "law3/remove", HIDDEN(ONE_CPU))                     \
+    M(WRONG_ASID, "law3/remove", HIDDEN(NO_TAGS))                       \
+    M(ASID_EARLY, "law3/asids", HIDDEN(NO_TAGS))                        \
+    M(ASID_NOT_KEPT, "change/asids", HIDDEN(NO_TAGS))                   \
+    M(GENERATION_NARROW, "law3/asids", HIDDEN(NO_TAGS))                 \
+    M(TABLE_NOT_ZEROED, "table/blank", "k_contract.table_blank")        \
+    M(TABLE_NOT_WIPED, "table/blank", "k_contract.table_blank")         \
+    M(BUDGET_TWICE, "change/counts", "k_contract.change_counts")        \
+    M(FORMAT_KEEPS, "change/formats", HIDDEN(NO_TAGS))                  \
+    M(CHANGE_NO_RELOAD, "change/formats", "k_contract.change_formats")  \
     M(TABLE_EARLY_FREE, "law7_adversary", HIDDEN(ONE_CPU))              \
     M(COW_NO_FLUSH, "law4/replace", HIDDEN(OWN_FENCE))                  \
     M(NO_BBM, "law4/replace", HIDDEN(ONE_CPU))                          \
     M(RESTRICT_NO_FLUSH, "law4/restrict", HIDDEN(OWN_FENCE))            \
     M(ENTER_NO_SEQ, "enter/seq", "k_contract.enter_seq")                \
-    M(ENTER_NO_PENDING, "stress.1", HIDDEN(ONE_CPU))                    \
+    M(ENTER_NO_PENDING, "law4/holes", HIDDEN(ONE_CPU))                  \
     M(NOTE_STALE, "table/blank", "k_contract.table_blank")              \
     M(PUBLISH_SKIPPED, "law8/publish", HIDDEN(TCG_ORDER))               \
     M(FENCE_SKIPPED, "law8/fence", HIDDEN(TCG_MISS))                    \
@@ -71,6 +86,7 @@
     M(WIRE_CLIP, "model.3", "u_revoke:unlock_in_the_midst")
 
 /* Where one machine differs in a booted kernel: M(mutant, machine, ...) */
-#define MUTANT_KILLERS_ON(M)
+#define MUTANT_KILLERS_ON(M)                                            \
+    M(USED_CLEARED, x86_64, "u_revoke:replace")
 
 #endif

@@ -73,6 +73,7 @@ class Guest:
         self.heard = 0.0
         self.stopped = None
         self.stopped_at = 0.0
+        self.next_input = 0.0
         self.grace = GRACE      # None: somebody looks at it in a debugger
 
     def run(self, source=None, silence=None, limit=None, at_end=True):
@@ -133,7 +134,7 @@ class Guest:
                 self.selector.register(pipe, selectors.EVENT_READ)
             while open_pipes:
                 self._watch_input(raw)
-                for key, _ in self.selector.select(0.5):
+                for key, _ in self.selector.select(self._patience()):
                     if key.fileobj in open_pipes:
                         if not self._read(key.fileobj):
                             self.selector.unregister(key.fileobj)
@@ -143,6 +144,12 @@ class Guest:
                     else:
                         self._read_source()
                 self._check_time(start, silence, limit)
+
+    def _patience(self):
+        """Seconds until something is to be done unasked."""
+        if not self.to_guest:
+            return 0.5
+        return min(0.5, max(0.0, self.next_input - time.monotonic()) or 0.5)
 
     def _check_time(self, start, silence, limit):
         now = time.monotonic()
@@ -164,7 +171,8 @@ class Guest:
             self.source_end = False
         ready = self.demux.switched and not self.last_word
         self._want(raw, selectors.EVENT_WRITE,
-                   ready and bool(self.to_guest))
+                   ready and bool(self.to_guest)
+                   and time.monotonic() >= self.next_input)
         if self.source is not None:
             self._want(self.source, selectors.EVENT_READ,
                        ready and len(self.to_guest) < CHUNK)
@@ -197,7 +205,10 @@ class Guest:
 
     def _write(self, raw):
         try:
-            self.to_guest = self.to_guest[os.write(raw, self.to_guest):]
+            chunk, pause = self.setup.input_pace
+            written = os.write(raw, self.to_guest[:chunk])
+            self.to_guest = self.to_guest[written:]
+            self.next_input = time.monotonic() + pause
         except BlockingIOError:
             pass
         except OSError:

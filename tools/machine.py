@@ -141,8 +141,10 @@ class Setup:
     icount: bool = False
     accel: str = "tcg"
 
-    # How QEMU is told to end.
+    # How QEMU is told to end; how many bytes it takes at once, and the pause
+    # after them.
     end_signal = signal.SIGKILL
+    input_pace = (1 << 20, 0.0)
 
     def command(self):
         machine = MACHINES[self.arch]

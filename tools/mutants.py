@@ -35,7 +35,8 @@ KERNEL_SCENARIOS = (
 BOOT_SECONDS = 60
 SIM_SECONDS = 240
 
-TABLE_BEGIN = "<!-- mutants: made by tools/mutants.py --table -->"
+DOCUMENT = "docs/testing.md"
+TABLE_BEGIN = "<!-- mutants: made by tools/mutants.py --write -->"
 TABLE_END = "<!-- end of mutants -->"
 
 
@@ -192,16 +193,16 @@ def in_kernel(arch, mutant, scenarios, cases=None):
     """Until one fails; scenarios: the likely ones first."""
     where = f"qemu-{arch}"
     name = mutant.name if mutant else NONE
+    passed = "all scenarios" if len(scenarios) > 1 else scenarios[0]
     if mutant and arch in mutant.hidden:
         return Result(name, where, HIDDEN, mutant.hidden[arch], 0.0)
     begin = time.monotonic()
-    for scenario in scenarios:
+    for scenario in filter(None, scenarios):
         start = time.monotonic()
         if failed := boot(arch, mutant, scenario, cases):
             return Result(name, where, KILLED, failed[0],
                           time.monotonic() - start, failed[1])
-    return Result(name, where, SURVIVED, "all scenarios",
-                  time.monotonic() - begin)
+    return Result(name, where, SURVIVED, passed, time.monotonic() - begin)
 
 
 def tasks(mutants, simulators, arches, cases):
@@ -215,16 +216,16 @@ def tasks(mutants, simulators, arches, cases):
             yield lambda a=arch, s=scenario: in_kernel(a, None, [s],
                                                        cases)
         for mutant in mutants:
-            order = [mutant.kernel[arch] or KERNEL_SCENARIOS[0]]
-            order += [s for s in KERNEL_SCENARIOS if s not in order]
+            order = [mutant.kernel[arch], *KERNEL_SCENARIOS]
             yield lambda a=arch, m=mutant, o=order: in_kernel(a, m, o)
 
 
 class Printer:
     """A line for each result; the summary; the exit status."""
 
-    def __init__(self):
+    def __init__(self, quiet):
         self.results = []
+        self.quiet = quiet
         self.lock = threading.Lock()
 
     def bad(self, result):
@@ -235,6 +236,8 @@ class Printer:
     def take(self, result):
         with self.lock:
             self.results.append(result)
+            if self.quiet:
+                return
             if result.mutant == NONE:
                 if self.bad(result):
                     print(f"FAILED   without a mutant on {result.where}: "
@@ -264,19 +267,19 @@ class Printer:
               f"{seconds:.0f} s")
 
     def ktap(self):
-        """The same as test cases."""
-        mine = [r for r in self.results if r.mutant != NONE or self.bad(r)]
+        """The same as test cases; what is hidden was not run."""
+        mine = [r for r in self.results if r.verdict != HIDDEN]
         print(f"KTAP version 1\n1..{len(mine)}")
         for number, r in enumerate(mine, 1):
             print(f"# {r.verdict} by {r.by}: {r.reason}")
-            skip = f" # SKIP hidden: {r.by}" if r.verdict == HIDDEN else ""
             word = "not ok" if self.bad(r) else "ok"
-            print(f"{word} {number} {r.mutant}{skip}")
+            name = f"without: {r.by}" if r.mutant == NONE else r.mutant
+            print(f"{word} {number} {name}")
 
 
-def run(mutants, simulators, arches, jobs):
+def run(mutants, simulators, arches, jobs, quiet=False):
     """A Printer with all results."""
-    printer = Printer()
+    printer = Printer(quiet)
     cases = set()
     with ThreadPoolExecutor(jobs) as pool:
         futures = [pool.submit(task)
@@ -316,10 +319,13 @@ def table(mutants):
     return "\n".join(lines)
 
 
-def documented():
-    """The table as docs/testing.md has it."""
-    text = read("docs/testing.md")
-    return text.partition(TABLE_BEGIN)[2].partition(TABLE_END)[0].strip()
+def documented(mutants):
+    """docs/testing.md as it is, and with the table of now."""
+    text = read(DOCUMENT)
+    head, _, rest = text.partition(TABLE_BEGIN)
+    tail = rest.partition(TABLE_END)[2]
+    return text, "\n".join([head + TABLE_BEGIN, table(mutants),
+                            TABLE_END + tail])
 
 
 # ---- command lines ----------------------------------------------------------
@@ -385,29 +391,31 @@ def main(argv):
     """For CTest: the mutants of one booted kernel as KTAP; the table."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--arch", choices=machine.ARCHES)
-    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--write", action="store_true",
+                        help=f"make the table in {DOCUMENT}")
     parser.add_argument("--check", action="store_true",
-                        help="is the table in docs/testing.md this one?")
+                        help="is it as --write would make it?")
     parser.add_argument("-k", dest="pattern", default="")
     parser.add_argument("--seed")
     parser.add_argument("--long", action="store_true")
     args = parser.parse_args(argv)
     mutants = catalogue()
-    if args.table:
-        print(table(mutants))
+    old, new = documented(mutants)
+    if args.write:
+        with open(os.path.join(ROOT, DOCUMENT), "w") as file:
+            file.write(new)
         return 0
     if args.check:
-        same = documented() == table(mutants).strip()
         print("KTAP version 1\n1..1")
-        if not same:
-            print("# run: tools/mutants.py --table")
-        print(f"{'ok' if same else 'not ok'} 1 table")
-        return 0 if same else 1
+        if old != new:
+            print(f"# {DOCUMENT} is old: run tools/mutants.py --write")
+        print(f"{'ok' if old == new else 'not ok'} 1 table")
+        return 0 if old == new else 1
     if not args.arch:
-        parser.error("give --arch, --table or --check")
+        parser.error("give --arch, --write or --check")
     os.chdir(ROOT)
     picked = [m for m in mutants.values() if args.pattern in m.name]
-    printer = run(picked, (), (args.arch,), 1)
+    printer = run(picked, (), (args.arch,), 1, quiet=True)
     printer.ktap()
     return printer.status()
 

@@ -12,6 +12,7 @@ import build
 import count
 import debug
 import machine
+import mutants
 import packages
 import report
 import run
@@ -30,6 +31,7 @@ usage: ./pal COMMAND [OPTIONS]
   debug   run a program on one of the kernels under gdb
   test    build everything, run all tests, print one summary
   stress  throw page tables away under load, and prove that nothing is lost
+  mutants run the tests against seeded bugs: each must be found
   bench   what operations cost in guest instructions, beside Linux
   count   count instructions per operation of the bench programs
   setup   install what the build needs (Debian packages)
@@ -178,6 +180,7 @@ COMMANDS = {"test": command_test, "count": command_count,
             "run": run.command_run, "debug": debug.command_debug,
             "bench": bench.command_bench,
             "stress": stress.command_stress,
+            "mutants": mutants.command_mutants,
             "help": command_help, "--help": command_help, "-h": command_help}
 
 
@@ -190,8 +193,8 @@ def main(argv):
     signal.signal(signal.SIGTERM, interrupt)
     try:
         if not argv:
-            raise Usage("which command? boot, run, debug, test, bench, "
-                        "count, setup or help")
+            raise Usage("which command? boot, run, debug, test, stress, "
+                        "mutants, bench, count, setup or help")
         if argv[0] not in COMMANDS:
             raise Usage(f"no command '{argv[0]}'; ./pal help lists them")
         return COMMANDS[argv[0]](argv[1:])

@@ -15,8 +15,9 @@ has changed, is a Usage, which says what to do.
 
 How it works here (QEMU 7.2; docs/debugging.md): one CPU, time counts its
 instructions and waits in real time where the CPU idles.  Input is handed over
-between two timers of the guest only: the option tick= of the kernel makes
-some.  QEMU completes its log when it ends, so it is asked to end.
+only when a timer of the guest fires: the option tick= of the kernel makes it
+fire, and input is sent byte by byte, 50 a second.  QEMU completes
+its log when it ends, so it is asked to end.
 """
 
 import functools
@@ -40,7 +41,7 @@ LOG = "replay.log"
 SYMBOLS = "kernel"              # the ELF file
 INITRD = "initrd"
 SNAPSHOTS = "snapshots.qcow2"
-TICK = "tick=10"
+TICK = "tick=2"
 ICOUNT = "shift=0,rr={mode},rrfile={file}"
 # Neither the date nor QEMU's random numbers are to need a place in the log.
 FIXED = ("-seed", "1", "-rtc", "base=2024-01-01,clock=vm")
@@ -67,6 +68,10 @@ class Recorded(machine.Setup):
     line: str = ""
     socket: str = ""            # of gdb, which it then waits for
     reversible: bool = False    # room for the snapshots of a replay
+
+    # The serial line has room for 16, and nothing keeps QEMU from dropping
+    # what came behind them before the guest's next timer.
+    input_pace = (1, 0.02)
 
     @property
     def end_signal(self):

@@ -24,22 +24,17 @@ from usage import Usage
 
 SECONDS = 90
 MEMORY = machine.size("64M")
+MUTANT = "mutant=write-clean"
 # What a person types, with the pauses before it.
 TYPED = ((0.3, b"hello\n"), (0.4, b"stat\n"), (0.2, b"exit 3\n"))
 STOP = re.compile(r"instruction count = (\d+)\r?$", re.M)
 
 
-def archive_of(arch, path, filler=0):
-    """The monitor, and a file of that many bytes."""
+def archive_of(arch, path):
     archive = Archive()
     for name in ("monitor", "hello"):
         archive.file(machine.user_path(arch, name), f"/bin/{name}", 0o755)
     archive.first_program(["/bin/monitor"], ["PATH=/bin"])
-    if filler:
-        big = path + ".filler"
-        with open(big, "wb") as file:
-            file.truncate(filler)
-        archive.file(big, "/filler")
     archive.write(path)
     return archive.first
 
@@ -51,12 +46,13 @@ def type_slowly(descriptor):
     os.close(descriptor)
 
 
-def record_run(args, directory, name, filler=0, source=None):
+def record_run(args, directory, name, flavour="debug", options=(),
+               source=None):
     """(where it is kept, Ending, what it printed)"""
     initrd = os.path.join(directory, "initrd")
     setup = machine.Setup(
-        args.arch, machine.kernel_path(args.arch, "debug"), initrd,
-        archive_of(args.arch, initrd, filler), MEMORY)
+        args.arch, machine.kernel_path(args.arch, flavour), initrd,
+        archive_of(args.arch, initrd), MEMORY, options)
     printed = []
     kept = os.path.join(directory, name)
     ending = record.run(kept, setup, sinks={console.OUT: printed.append},
@@ -76,10 +72,11 @@ def replay(kept, where):
                          for word in ("-ex", command))],
             os.path.join(directory, "log"), capture_output=True, text=True,
             stdin=subprocess.DEVNULL, timeout=SECONDS)
-    count = STOP.search(done.stdout)
-    pc = re.search(r"^pc .*", done.stdout, re.M)
+    text = done.stdout + done.stderr
+    count = STOP.search(text)
+    pc = re.search(r"^pc .*", text, re.M)
     if not count or not pc:
-        return done.stdout + done.stderr, b""
+        raise CannotStart(f"gdb said: {text}")
     return f"{count[1]} {pc[0]}", b"".join(printed)
 
 
@@ -110,9 +107,8 @@ def test_input(args, directory):
 
 
 def test_panic(args, directory):
-    """An initrd that leaves no memory."""
-    kept, ending, _ = record_run(args, directory, "panic",
-                                 filler=MEMORY - (24 << 20))
+    """A test kernel with a bug that an assertion finds."""
+    kept, ending, _ = record_run(args, directory, "panic", "test", (MUTANT,))
     if "panic" not in ending.reason:
         return [f"no panic but {ending.status}, {ending.reason}"]
     return same_twice(kept, "kern_panic",

@@ -10,6 +10,7 @@ import machine
 import stress
 import stress_report
 import stress_shrink
+import stress_sweep
 from stress_run import KEPT_OPS, OPS, STORMS, Job, Result, rounded
 from usage import Usage
 
@@ -169,3 +170,8 @@ def test_stress_shrinks():
         op for op in OPS if op in (*KEPT_OPS, "fork"))
     assert best.job.epochs == 8 and best.job.pages == 16
     assert set(best.job.storm) < set(STORMS)
+
+
+def test_stress_half():
+    assert stress_sweep.half([(0, 10), (100, 8), (300, 4)]) == 250
+    assert stress_sweep.half([(0, 10), (100, 8)]) is None

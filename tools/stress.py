@@ -11,10 +11,12 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import build
+import debug
 import machine
 import packages
 import stress_report
 import stress_shrink
+import stress_sweep
 from run import memory_size
 from stress_run import (AGAINST, CHECK, KEPT_OPS, OPS, SIMS, STORMS, Job,
                         Run, rounded, target)
@@ -110,6 +112,9 @@ def parser():
         help="after a failure: look for a shorter run that fails")
     add("--record", metavar="DIR", help="kernels: keep the run for gdb; "
         "./pal debug --replay DIR")
+    add("--replay", metavar="DIR", help="run nothing: gdb on a recorded run")
+    add("--sweep", action="store_true",
+        help="instead: progress at rising rates of discards")
     add("--json", metavar="FILE")
     add("--junit", metavar="FILE")
     add("--merge", metavar="FILE", nargs="+",
@@ -354,6 +359,8 @@ def command_stress(arguments):
     args = parser().parse_args(arguments)
     if args.merge:
         return merge(args)
+    if args.replay:
+        return debug.command_debug(["--replay", args.replay])
     jobs = make_jobs(args)
     try:
         if not args.no_build:
@@ -361,6 +368,10 @@ def command_stress(arguments):
     except build.BuildFailed as failed:
         print(f"pal: build failed: {failed}", file=sys.stderr)
         return 1
+    if args.sweep:
+        return finish(args, [result for job in jobs if job.storm
+                             for result in stress_sweep.sweep(job)], [],
+                      repeat)
     results = run_all(jobs, args.jobs or os.cpu_count() or 1)
     if line := refusal(results):
         raise Usage(line[len("stress: "):])

@@ -34,27 +34,34 @@ md_page_clear:
     b.ne    2b
     ret
 
+.macro copy128 at
+    ldp     x3, x4, [x1, #\at]
+    ldp     x5, x6, [x1, #\at + 16]
+    ldp     x7, x8, [x1, #\at + 32]
+    ldp     x9, x10, [x1, #\at + 48]
+    ldp     x11, x12, [x1, #\at + 64]
+    ldp     x13, x14, [x1, #\at + 80]
+    ldp     x15, x16, [x1, #\at + 96]
+    ldp     x17, x18, [x1, #\at + 112]
+    stp     x3, x4, [x0, #\at]
+    stp     x5, x6, [x0, #\at + 16]
+    stp     x7, x8, [x0, #\at + 32]
+    stp     x9, x10, [x0, #\at + 48]
+    stp     x11, x12, [x0, #\at + 64]
+    stp     x13, x14, [x0, #\at + 80]
+    stp     x15, x16, [x0, #\at + 96]
+    stp     x17, x18, [x0, #\at + 112]
+.endm
+
 /* void md_page_copy(void *to, const void *from, size_t n) */
     .globl md_page_copy
 md_page_copy:
-    ldp     x3, x4, [x1]
-    ldp     x5, x6, [x1, #16]
-    ldp     x7, x8, [x1, #32]
-    ldp     x9, x10, [x1, #48]
-    ldp     x11, x12, [x1, #64]
-    ldp     x13, x14, [x1, #80]
-    ldp     x15, x16, [x1, #96]
-    ldp     x17, x18, [x1, #112]
-    add     x1, x1, #128
-    stp     x3, x4, [x0]
-    stp     x5, x6, [x0, #16]
-    stp     x7, x8, [x0, #32]
-    stp     x9, x10, [x0, #48]
-    stp     x11, x12, [x0, #64]
-    stp     x13, x14, [x0, #80]
-    stp     x15, x16, [x0, #96]
-    stp     x17, x18, [x0, #112]
-    add     x0, x0, #128
-    subs    x2, x2, #128
+    copy128 0
+    copy128 128
+    copy128 256
+    copy128 384
+    add     x0, x0, #512
+    add     x1, x1, #512
+    subs    x2, x2, #512
     b.ne    md_page_copy
     ret

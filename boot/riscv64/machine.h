@@ -97,8 +97,12 @@ void trap_kernel(struct md_frame *f, uint64_t cause, uint64_t value);
 void trap_entry(void);                  /* in stvec */
 extern char trap_stack[1 << EMERGENCY_SHIFT];
 
-/* user.c: u is about to be written in memory; what a hart has of it is void. */
-void user_replace(struct md_user *u);
+/*
+ * user.c: u is going to be written in memory, by whatever bytes, so what the
+ * hart has of it is void; and it has been: loads it.
+ */
+void user_replace(void);
+void user_replaced(struct md_user *u);
 
 /* usercopy.S: see md_probe(). */
 bool probe_access(vaddr_t va, vm_prot_t access, uint64_t sum,

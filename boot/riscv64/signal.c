@@ -14,8 +14,8 @@ struct signal_head {            /* struct ucontext up to what nobody uses */
     uint64_t mask;
 };
 
-/* As in struct md_user: f, fcsr; and where it says that they are used. */
-#define FP_SIZE         260u
+/* As in struct md_user: f, fcsr, and a word that is nobody's here. */
+#define FP_SIZE         264u
 
 /* struct rt_sigframe: siginfo_t, struct ucontext, struct sigcontext in it. */
 #define AT_INFO         0u
@@ -72,11 +72,12 @@ md_signal_pop(struct md_frame *f, struct md_user *u, uint64_t *mask,
     }
     f->status |= FRAME_ALL;
     /* Before its first byte: a switch must not save the old over it. */
-    user_replace(u);
+    user_replace();
     if (md_copyin(u, sp + AT_FP, FP_SIZE) != VM_OK) {
+        user_replaced(u);
         return VM_E_ADDRESS;
     }
-    md_user_load(u);
+    user_replaced(u);
     *mask = head.mask;
     *alt = head.alt;
     return VM_OK;

@@ -80,12 +80,18 @@ md_user_load(const struct md_user *u)
 }
 
 void
-user_replace(struct md_user *u)
+user_replace(void)
+{
+    user_set_fs(FS_CLEAN);
+}
+
+void
+user_replaced(struct md_user *u)
 {
     struct user_state *s = (void *)u;
 
     s->used = 1;
-    user_set_fs(FS_CLEAN);
+    md_user_load(u);
 }
 
 /* SUM is no option. */

@@ -17,6 +17,7 @@
 
 #define CTL_TEXT        128u    /* of a configuration */
 #define CTL_TRIES       8u      /* while another changes the tables */
+#define CTL_PAUSE       UINT64_C(1000000)       /* ns, between them */
 #define CTL_TOLD        16u     /* mismatches named on the log, of one call */
 #define CTL_ASK         UINT64_MAX
 
@@ -130,7 +131,9 @@ configure(struct vm_map *map, const struct pmap_config *c)
 
     for (unsigned i = 0; i < CTL_TRIES; i++) {
         if (error == VM_E_BUSY) {
-            thread_yield();
+            if (thread_sleep_until(kern_now() + CTL_PAUSE, true) != VM_OK) {
+                return VM_E_INTR;
+            }
         } else if (error != VM_E_NOMEM || !pmap_make_room(map->pmap)) {
             break;
         }

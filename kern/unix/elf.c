@@ -245,7 +245,7 @@ elf_prot(uint32_t flags)
 static int
 elf_zero_tail(struct vm_map *map, vaddr_t va, vsize_t size)
 {
-    static const uint8_t zeros[512];
+    static uint8_t zeros[4096];         /* never written */
     int error = VM_OK;
 
     while (size != 0 && error == VM_OK) {

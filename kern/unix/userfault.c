@@ -109,7 +109,7 @@ static struct vm_spin userfault_lock = VM_SPIN_INIT(KERN_RANK_SIGNAL);
 static struct userfault *userfault_table[USERFAULT_MAX];
 static struct vm_zone userfault_zone;
 
-/* ---- notes; all with the lock held ---------------------------------------- */
+/* ---- notes; all with the lock held -------------------------------------- */
 
 static void
 userfault_put(struct userfault_queue *q, struct userfault_note *n)
@@ -159,7 +159,9 @@ userfault_answer(struct userfault *u, vaddr_t start, vsize_t size,
 {
     vm_spin_lock(&userfault_lock);
     userfault_answer_queue(u, &u->told, start, size, brought);
-    userfault_answer_queue(u, &u->asked, start, size, brought);
+    if (u->asked.first != NULL) {
+        userfault_answer_queue(u, &u->asked, start, size, brought);
+    }
     vm_spin_unlock(&userfault_lock);
 }
 
@@ -175,7 +177,7 @@ userfault_unref_unlock(struct userfault *u)
     }
 }
 
-/* ---- the fault ------------------------------------------------------------ */
+/* ---- the fault ---------------------------------------------------------- */
 
 /* There is a note more: who reads, or polls, looks. */
 static void
@@ -236,7 +238,7 @@ userfault_ask(struct vm_map *map, vaddr_t va, vm_prot_t access,
     return error;
 }
 
-/* ---- reading -------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------ */
 
 /*
  * The oldest note that nobody was told of: into *m, and *id to know it again.
@@ -330,7 +332,7 @@ userfault_poll(struct file *f)
     return asked ? POLL_IN : 0;
 }
 
-/* ---- requests ------------------------------------------------------------- */
+/* ---- requests ----------------------------------------------------------- */
 
 /*
  * The map that u serves: the running thread's own, or (*other) another one,
@@ -597,7 +599,7 @@ userfault_ioctl(struct file *f, uint64_t cmd, uint64_t arg)
     return error;
 }
 
-/* ---- life ----------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------- */
 
 /* Its memory is ordinary again; then nobody can ask, and who waits wakes. */
 static void

@@ -140,6 +140,9 @@ asid_roll(void)
     atomic_thread_fence(memory_order_seq_cst);
     for (unsigned i = 0; i < VM_MAX_CPUS; i++) {
         /* next first: it becomes current before it is cleared. */
+        if (VM_MUTANT(ASID_NOT_KEPT)) {
+            continue;
+        }
         asid_keep(atomic_load_explicit(&pt_cpu[i].next,
             memory_order_seq_cst), generation);
         asid_keep(atomic_load_explicit(&pt_cpu[i].current,
@@ -161,7 +164,9 @@ asid_give(struct pmap *pm)
             kern_panic("asid: fewer identifiers than CPUs");
         }
     }
-    atomic_store_explicit(&pm->cached, 0, memory_order_seq_cst);
+    if (!VM_MUTANT(ASID_EARLY)) {
+        atomic_store_explicit(&pm->cached, 0, memory_order_seq_cst);
+    }
     atomic_store_explicit(&pm->asid, vm_get(&asid_generation) << 16 | a,
         memory_order_seq_cst);
 }
@@ -260,8 +265,9 @@ asid_arrive(struct pmap *pm, struct pt_cpu *cpu, uint64_t me)
     /* A1 before A2, and before what the hardware will read in tables. */
     atomic_thread_fence(memory_order_seq_cst);
     vm_point();
-    if (atomic_load_explicit(&pm->asid, memory_order_seq_cst) >> 16 !=
-        atomic_load_explicit(&asid_generation, memory_order_seq_cst)) {
+    if (((atomic_load_explicit(&pm->asid, memory_order_seq_cst) >> 16 ^
+            atomic_load_explicit(&asid_generation, memory_order_seq_cst)) &
+            (VM_MUTANT(GENERATION_NARROW) ? 3 : UINT64_MAX)) != 0) {
         asid_take(pm);
     }
     flush = asid_of(pm) == ASID_SHARED ||
@@ -274,10 +280,18 @@ asid_arrive(struct pmap *pm, struct pt_cpu *cpu, uint64_t me)
     return flush;
 }
 
-/* There is no root for pm: stay where we are. */
+/*
+ * There is no root for pm: stay where we are.  A flush that was due is still
+ * due when this CPU comes back.
+ */
 static int
-asid_retreat(struct pmap *pm, struct pt_cpu *cpu, uint64_t me, int error)
+asid_retreat(struct pmap *pm, struct pt_cpu *cpu, uint64_t me, bool flush,
+    int error)
 {
+    if (flush) {
+        (void)atomic_fetch_and_explicit(&pm->cached, ~me,
+            memory_order_seq_cst);
+    }
     atomic_store_explicit(&cpu->next, NULL, memory_order_seq_cst);
     asid_leave(pm, me);
     return error;
@@ -307,7 +321,7 @@ pmap_activate(struct pmap *pm)
         bool flush = asid_arrive(pm, cpu, me);
         error = pt_ready(pm);
         if (error != VM_OK) {
-            return asid_retreat(pm, cpu, me, error);
+            return asid_retreat(pm, cpu, me, flush, error);
         }
         old = vm_get(&cpu->current);
         pt_activate(pm, asid_of(pm), flush);
@@ -359,7 +373,9 @@ asid_reload(struct pmap *pm)
     uint32_t asid;
 
     vm_spin_lock(&asid_lock);
-    asid_give(pm);
+    if (!VM_MUTANT(FORMAT_KEEPS)) {
+        asid_give(pm);
+    }
     vm_spin_unlock(&asid_lock);
     asid = asid_of(pm);
     for (unsigned i = 0; i < VM_MAX_CPUS; i++) {
@@ -424,8 +440,9 @@ asid_flush(struct pmap *pm, struct pt_flush *f)
 
     kern_preempt_disable();
     do {
-        cpus.bits = flush_cpus(pm);
-        f->asid = asid_of(pm);
+        cpus.bits = flush_cpus(pm) &
+            ~((uint64_t)VM_MUTANT(CPU_LEFT_OUT) << 1);
+        f->asid = asid_of(pm) + VM_MUTANT(WRONG_ASID);
         /* The new ASID, and some CPU still runs under the old one? */
     } while ((atomic_load_explicit(&pm->active, memory_order_seq_cst) &
         PMAP_CHANGING) != 0);

@@ -123,8 +123,9 @@ replace(struct pmap *pm, const struct pt_spare *spare, bool reload)
 
     pmap_batch_begin(&own);
     tlb_batch_touch(b, pm);
+    tlb_batch_skip(b, VM_MUTANT(FORMAT_KEEPS));
     pt_replace(pm, spare, b);
-    if (reload) {
+    if (reload && !VM_MUTANT(CHANGE_NO_RELOAD)) {
         asid_reload(pm);
     }
     /* After asid_changed() pm may be no more, but for the batch's count. */

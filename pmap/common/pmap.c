@@ -279,7 +279,8 @@ pmap_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
     return pt_enter_page(pm, va, page, prot, seq);
 }
 
-void
+/* Out of the way of a loop whose registers are its speed. */
+__attribute__((noinline)) void
 pmap_near_icache(struct vm_page *page, vm_prot_t prot)
 {
     if (enter_rights(page, prot)) {

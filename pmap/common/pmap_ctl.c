@@ -43,10 +43,12 @@ forget(struct pmap *pm, vaddr_t start, vaddr_t end)
     struct pmap_batch own;
     struct tlb_batch *b = tlb_batch(&own);
 
-    if (atomic_load_explicit(&pm->holds, memory_order_acquire) != 0) {
+    if (atomic_load_explicit(&pm->holds, memory_order_acquire) != 0 &&
+        !VM_MUTANT(HOLD_IGNORED)) {
         return VM_E_BUSY;
     }
     pmap_batch_begin(&own);
+    tlb_batch_skip(b, VM_MUTANT(DISCARD_NO_FLUSH));
     pt_restrict(pm, start, end, VM_PROT_NONE, b);
     tlb_batch_pending(b, pm);
     tlb_batch_revoked(b, pm, start, end, ~(paddr_t)0, VM_PROT_NONE);
@@ -59,7 +61,7 @@ pmap_discard(struct pmap *pm)
 {
     int error;
 
-    if (pm->kernel) {
+    if (pm->kernel && !VM_MUTANT(KERNEL_DISCARDED)) {
         return VM_E_INVAL;
     }
     error = forget(pm, vm_get(&pm->start), vm_get(&pm->end));

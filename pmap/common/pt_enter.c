@@ -358,6 +358,11 @@ pt_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
 
 /* ---- prefill ---------------------------------------------------------- */
 
+/* log2 of a core map entry's size */
+#define PREFILL_CORE    6u
+_Static_assert(sizeof(struct vm_page) == (size_t)1 << PREFILL_CORE,
+    "a shift leads from a page to its frame's number");
+
 /* As pmap_revoking(), of an entry that pte_load() found empty just now. */
 static inline bool
 prefill_may(struct pmap *pm)
@@ -368,41 +373,45 @@ prefill_may(struct pmap *pm)
 
 /*
  * Leaf lock held: one page for every hardware page, the hot case.  What does
- * not change in the loop is read before: stores in it might change it for
- * all that the compiler knows.
+ * not change in the loop is read before, and there is little of it, so that
+ * it stays in registers: an entry is the address of the page's core map
+ * entry, shifted, and one of two constants.
  */
 static inline unsigned
 prefill_single(struct enter *e, const struct pmap_near *from,
     uint32_t want)
 {
     const struct pmap_near near = *from;
-    const pte_t *leaf = e->g->leaf;
-    const unsigned shift = e->g->frame_shift;
-    const struct vm_page *array = vm_page_array;
-    const uint64_t frame = vm_page_first;
+    const unsigned up = e->g->frame_shift - PREFILL_CORE;
+    const uint64_t base = (vm_page_first << e->g->frame_shift) -
+        ((uint64_t)(uintptr_t)vm_page_array << up);
+    const pte_t leaf[2] = {
+        e->g->leaf[near.prot[0]] + base, e->g->leaf[near.prot[1]] + base
+    };
     const vsize_t size = VM_PAGE_SIZE;
+    const uintptr_t *source = near.slot;
     struct pmap *pm = e->pm;
     vaddr_t va = e->va;
     pte_t *slot = e->slot;
     unsigned done = 0;
 
-    for (unsigned i = 0; want != 0; i++, want >>= 1, va += size, slot++) {
+    for (; want != 0; source++, want >>= 1, va += size, slot++) {
         struct vm_page *page;
-        vm_prot_t prot;
+        unsigned which = 0;
 
         if ((want & 1) == 0 ||
             (pte_load(slot) != 0 && !VM_MUTANT(PREFILL_REPLACES)) ||
             !prefill_may(pm) ||
-            (page = vm_near_page(&near, i, &prot)) == NULL ||
+            (page = vm_near_look(*source, near.prot, &which)) == NULL ||
             !pv_insert_cheap(page, pm, va)) {
             continue;
         }
-        if (__builtin_expect((prot & VM_PROT_EXEC) != 0, 0)) {
-            pmap_near_icache(page, prot);
+        if (__builtin_expect((near.prot[0] & VM_PROT_EXEC) != 0, 0)) {
+            pmap_near_icache(page, near.prot[which]);
         }
         /* Release in one for all of them: see pt_prefill(). */
-        __atomic_store_n(slot, leaf[prot] |
-            ((uint64_t)(page - array) + frame) << shift, __ATOMIC_RELAXED);
+        __atomic_store_n(slot, leaf[which] +
+            ((uint64_t)(uintptr_t)page << up), __ATOMIC_RELAXED);
         done++;
     }
     e->slot = slot;

@@ -91,7 +91,9 @@ frame_alloc(const struct pt_geo *g)
 
     if (p != NULL) {
         KASSERT(vm_page_pa(p) != 0);
-        memset(vm_page_data(p), 0, g->hw_page);
+        if (!VM_MUTANT(TABLE_NOT_ZEROED)) {
+            memset(vm_page_data(p), 0, g->hw_page);
+        }
     }
     return p;
 }
@@ -151,6 +153,9 @@ pt_table_root(struct pmap *pm, const struct pt_geo *g)
         budget_disown(pm);
     } else {
         pt_frame(p)->owner = pm;
+        if (VM_MUTANT(BUDGET_TWICE)) {
+            (void)budget_take();
+        }
     }
     return p;
 }
@@ -204,6 +209,9 @@ leaf_wipe(struct vm_page *p, const struct pt_geo *g)
     size_t size = sizeof(pte_t) << g->group[0];
     pte_t *slot = vm_page_data(p);
 
+    if (VM_MUTANT(TABLE_NOT_WIPED)) {
+        return true;
+    }
     for (unsigned i = 0; used != 0 && i < WIPE_GROUPS; i++) {
         memset(slot + pt_group_first(g, 0, used), 0, size);
         used &= used - 1;
@@ -292,9 +300,10 @@ pt_reclaim(struct vm_page *table)
  * only the user half is in use.
  */
 static uint64_t
-table_count(const struct pt_geo *g, paddr_t table, int level)
+table_count(const struct pt_geo *g, paddr_t table, int level, bool kernel)
 {
-    uint64_t used = level == 0 ? 0 :
+    /* The kernel's tables do not tell which entries they use. */
+    uint64_t used = level == 0 ? 0 : kernel ? ~UINT64_C(0) :
         vm_get(&pt_frame(pt_leaf_page(table))->used);
     pte_t *slot = kern_frame_ptr(table);
     uint64_t n = 1;
@@ -306,7 +315,8 @@ table_count(const struct pt_geo *g, paddr_t table, int level)
             pte_t pte = pte_load(&slot[first + i]);
 
             if (pte != 0) {
-                n += table_count(g, pt_child(g, pte, level), level - 1);
+                n += table_count(g, pt_child(g, pte, level), level - 1,
+                    kernel);
             }
         }
     }
@@ -317,7 +327,7 @@ uint64_t
 pt_reclaim_count(struct vm_page *table)
 {
     return table_count(&pt_geo[pt_frame(table)->geo], vm_page_pa(table),
-        (int)pt_frame(table)->level);
+        (int)pt_frame(table)->level, false);
 }
 
 uint64_t
@@ -337,7 +347,8 @@ pt_table_count(struct pmap *pm)
             pte_t pte = pte_load(pt_slot(g, pt_root_pa(root), top, va));
 
             if (pte != 0) {
-                n += table_count(g, pt_child(g, pte, top), top - 1);
+                n += table_count(g, pt_child(g, pte, top), top - 1,
+                    pm->kernel);
             }
             if (va + span < va) {
                 break;

@@ -125,6 +125,9 @@ void change_evict(void);
 void budget_machine(void);
 void budget_one(void);
 void discard_all(void);
+void change_formats(void);
+void change_asids(void);
+void change_counts(void);
 void table_blank(void);
 void table_forget(void);
 

@@ -410,6 +410,7 @@ law3_destroy(void)
 static struct space shared;
 static _Atomic uint64_t published;
 static _Atomic bool over;
+static bool holes;              /* CPU 1 discards what the others use */
 
 static void
 law4_cpu(unsigned cpu)
@@ -435,6 +436,12 @@ law4_cpu(unsigned cpu)
         atomic_store(&over, true);
     }
     while (cpu != 0 && !atomic_load(&over)) {
+        if (holes && cpu == 1) {
+            EXPECT(pmap_discard_range(shared.pm, va, va + VM_PAGE_SIZE) ==
+                VM_OK);
+            contract_pause();
+            continue;
+        }
         before = atomic_load(&published);
         if (contract_access(va, VM_PROT_READ, &value)) {
             EXPECT(value >= before && value >= last);
@@ -446,7 +453,7 @@ law4_cpu(unsigned cpu)
 }
 
 static void
-law4_replace(void)
+law4_rounds(unsigned cpus)
 {
     for (unsigned round = 0; round < 10; round++) {
         space_create(&shared);
@@ -456,11 +463,31 @@ law4_replace(void)
         }
         atomic_store(&published, 0);
         atomic_store(&over, false);
-        contract_together(3, law4_cpu, round);
+        contract_together(cpus, law4_cpu, round);
         pmap_check_all();
         space_destroy(&shared);
         contract_frames_end();
     }
+}
+
+static void
+law4_replace(void)
+{
+    law4_rounds(3);
+}
+
+/*
+ * The same where another makes holes all the time, whose flush is late: who
+ * fills one must not come before it.
+ */
+static void
+law4_holes(void)
+{
+    holes = true;
+    vm_set(&pmap_test_delay, 20);
+    law4_rounds(contract_cpus() < 4 ? 3 : 4);
+    vm_set(&pmap_test_delay, 0);
+    holes = false;
 }
 
 /* Entered again with fewer rights: no CPU keeps those that went. */
@@ -542,6 +569,7 @@ const struct contract_law contract_laws[] = {
     { "law3/asids", law3_asids, LAW_FEW_ASIDS },
     { "law3/destroy", law3_destroy, 0 },
     { "law4/replace", law4_replace, 0 },
+    { "law4/holes", law4_holes, 0 },
     { "law4/restrict", law4_restrict, 0 },
     { "law5/enter", law5_enter, 0 },
     { "law5/create", law5_create, 0 },
@@ -561,6 +589,9 @@ const struct contract_law contract_laws[] = {
     { "budget/machine", budget_machine, 0 },
     { "budget/one", budget_one, 0 },
     { "discard/all", discard_all, 0 },
+    { "change/formats", change_formats, 0 },
+    { "change/asids", change_asids, LAW_FEW_ASIDS },
+    { "change/counts", change_counts, 0 },
     { "table/blank", table_blank, 0 },
     { "table/forget", table_forget, 0 },
     { NULL, NULL, 0 },

@@ -421,8 +421,15 @@ flow_visit_whole(struct flow_task *t, unsigned page, uint64_t *hash)
     look_whole(t, page, flow_va(t, page), hash);
 }
 
+/* The kernel may copy bytes; then a page that is being written is torn. */
 void
 flow_visit_kernel(struct flow_task *t, unsigned page)
 {
+    struct want w = wanted(t, page);
+
+    if (w.two) {
+        flow_visit(t, page);
+        return;
+    }
     look(t, page, flow_va(t, page), t->os->kernel_load);
 }

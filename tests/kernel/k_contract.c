@@ -171,6 +171,7 @@ law_run(const char *name)
     LAW(law3_asids, "law3/asids")                                       \
     LAW(law3_destroy, "law3/destroy")                                   \
     LAW(law4_replace, "law4/replace")                                   \
+    LAW(law4_holes, "law4/holes")                                       \
     LAW(law4_restrict, "law4/restrict")                                 \
     LAW(law5_enter, "law5/enter")                                       \
     LAW(law5_create, "law5/create")                                     \
@@ -183,6 +184,9 @@ law_run(const char *name)
     LAW(prefill, "prefill")                                             \
     LAW(age, "age")                                                     \
     LAW(audit, "audit")                                                 \
+    LAW(change_formats, "change/formats")                               \
+    LAW(change_asids, "change/asids")                                   \
+    LAW(change_counts, "change/counts")                                 \
     LAW(table_blank, "table/blank")                                     \
     LAW(table_forget, "table/forget")
 

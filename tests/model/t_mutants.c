@@ -10,7 +10,7 @@
  * live without a mutant.
  *
  * Scenarios are called as the laws of tests/contract, and "model.0",
- * "stress.0", "fork_reader.0" and so on, by seed.
+ * "stress.0", "delay.0", "fork_reader.0" and so on, by seed.
  *
  * ./pal mutants reads the line "# found: ..." of each subtest.
  */
@@ -35,6 +35,7 @@
 #define SECONDS         20u
 #define MODELS          8u
 #define STRESSES        16u
+#define DELAYS          8u
 #define FORK_READERS    40u
 
 /* One of these. */
@@ -43,6 +44,7 @@ struct scenario {
     const struct law *law;
     const struct contract_law *pmap_law;
     bool stress, failures;
+    unsigned delay;             /* of each flush, in steps */
     uint64_t seed;
 };
 
@@ -72,6 +74,7 @@ scenario_run(const struct scenario *s)
             .cpus = 4, .rounds = 60 };
 
         c.world.ram = 4096;
+        vm_set(&pmap_test_delay, s->delay);
         (void)stress_run(&c);
     } else {
         struct model_config c = { .world = w, .failures = s->failures };
@@ -169,6 +172,13 @@ scenario(unsigned i, struct scenario *s)
         return true;
     }
     i -= STRESSES;
+    if (i < DELAYS) {
+        name_numbered(s, "delay", i);
+        s->stress = true;
+        s->delay = 40;
+        return true;
+    }
+    i -= DELAYS;
     if (i < FORK_READERS) {
         s->law = laws;
         while (strcmp(s->law->name, "law4_fork_reader") != 0) {
@@ -217,14 +227,21 @@ now(void)
 static bool
 finds(const struct scenario *s, enum vm_mutant mutant)
 {
-    double start = now();
+    double start = now(), took;
+    char why[160];
 
     if (lives(s, mutant, text, sizeof(text))) {
         return false;
     }
+    took = now() - start;
+    snprintf(why, sizeof(why), "%s", reason(text));
+    if (!lives(s, VM_MUTANT_NONE, text, sizeof(text))) {
+        test_note("%s fails without a mutant, too", s->name);
+        return false;
+    }
     test_note("found: %s by %s seed %llu in %.2f s: %s",
         vm_mutant_names[mutant], s->name, (unsigned long long)s->seed,
-        now() - start, reason(text));
+        took, why);
     return true;
 }
 

@@ -46,12 +46,15 @@ touch_init(void)
 #define READ(p)     ((void)*(volatile char *)(p))
 #define WRITE(p)    ((void)(*(volatile char *)(p) = 77))
 
+/* What touch_all() leaves in page i; never 0. */
+#define OLD(i)      ((char)(1 + (i)))
+
 /* Twice: the second time without a fault, after which a CPU may forget. */
 static void
 touch_all(char *p, size_t pages)
 {
     for (size_t i = 0; i < 2 * pages; i++) {
-        *(volatile char *)(p + i % pages * page) = (char)(i % pages);
+        *(volatile char *)(p + i % pages * page) = OLD(i % pages);
     }
 }
 
@@ -67,6 +70,29 @@ UTEST(unmap)
         UCHECK(TOUCH_AFTER(munmap(p, PAGES * page), READ(p + i * page)) ==
             FAULT_NO_MAP);
         UCHECK(TOUCH_AFTER((void)0, WRITE(p + i * page)) == FAULT_NO_MAP);
+    }
+}
+
+/* Tables are thrown away first: then there is little left to find. */
+UTEST(discard_and_unmap)
+{
+    enum { PAGES = 4 };
+
+    touch_init();
+    for (volatile size_t i = 0; i < PAGES; i++) {
+        char *volatile p = map_pages(PAGES, RW, PRIVATE);
+        int fault;
+
+        touch_all(p, PAGES);
+        if (vm_discard(0, (vm_address_t)(uintptr_t)p, page) ==
+            KERN_NOT_SUPPORTED) {
+            USKIP("no Mach calls here");
+        }
+        touch_all(p, PAGES);
+        fault = TOUCH_AFTER(
+            vm_discard(0, (vm_address_t)(uintptr_t)p, PAGES * page);
+            munmap(p, PAGES * page), READ(p + i * page));
+        UCHECK(fault == FAULT_NO_MAP);
     }
 }
 
@@ -133,14 +159,14 @@ UTEST(replace)
     touch_init();
     touch_all(p, 3);
     UCHECK(TOUCH_AFTER(madvise(p + page, page, MADV_DONTNEED),
-        UCHECK(p[page] == 0 && p[2 * page] == 2)) == 0);
+        UCHECK(p[page] == 0 && p[2 * page] == OLD(2))) == 0);
     UCHECK(TOUCH_AFTER(mmap(p + 2 * page, page, RW, PRIVATE | MAP_FIXED,
         -1, 0), UCHECK(p[2 * page] == 0)) == 0);
     touch_all(p, 3);
     q = map_pages(3, PROT_NONE, PRIVATE);
     UCHECK(TOUCH_AFTER(mremap(p, 3 * page, 3 * page,
         MREMAP_MAYMOVE | MREMAP_FIXED, q), READ(p + page)) == FAULT_NO_MAP);
-    UCHECK(q[page] == 1 && q[2 * page] == 2);
+    UCHECK(q[page] == OLD(1) && q[2 * page] == OLD(2));
 }
 
 /* What is in each page of p is what was there: the child says 0. */
@@ -213,11 +239,12 @@ child_forks(void *arg)
 
     p[3 * page] = 33;
     UCHECK(utest_child(child_writes, p) == 0);
-    UCHECK(p[3 * page] == 33 && p[4 * page] == 4 && p[15 * page] == 15);
+    UCHECK(p[3 * page] == 33 && p[4 * page] == OLD(4) &&
+        p[15 * page] == OLD(15));
     p[4 * page] = 44;
     UCHECK(utest_child(child_writes, p) == 0);
     for (size_t i = 0; i < 16; i++) {
-        UCHECK(p[i * page] == (char)(i == 3 ? 33 : i == 4 ? 44 : i));
+        UCHECK(p[i * page] == (i == 3 ? 33 : i == 4 ? 44 : OLD(i)));
     }
     child_writes(p);
 }
@@ -232,7 +259,7 @@ UTEST(children_write)
         UCHECK(utest_child(child_writes, p) == 0);
         UCHECK(utest_child(child_forks, p) == 0);
         for (size_t i = 0; i < 16; i++) {
-            UCHECK(p[i * page] == (char)i);
+            UCHECK(p[i * page] == OLD(i));
         }
     }
 }
@@ -243,22 +270,23 @@ both_child(char *p, int done, int go)
 {
     char c;
 
-    WRITE(p + page);
+    WRITE(p);
     for (size_t i = 0; i < 16; i++) {
         READ(p + i * page);
     }
-    for (size_t i = 1; i < 16; i += 2) {
+    for (size_t i = 0; i < 16; i += 2) {
         p[i * page] = (char)(40 + i);
     }
     UCHECK(write(done, "", 1) == 1 && read(go, &c, 1) == 1);
     for (size_t i = 0; i < 16; i++) {
-        UCHECK(p[i * page] == (char)(i % 2 == 1 ? 40 + i : i));
+        UCHECK(p[i * page] == (i % 2 == 0 ? (char)(40 + i) : OLD(i)));
     }
 }
 
 UTEST(both_write)
 {
-    char *p = map_pages(16, RW, PRIVATE), c;
+    /* Rights that no neighbour has: an object of its own. */
+    char *p = map_pages(16, RW | PROT_EXEC, PRIVATE), c;
 
     touch_init();
     for (int round = 0; round < 3; round++) {
@@ -273,23 +301,24 @@ UTEST(both_write)
             both_child(p, done[1], go[0]);
             _exit(0);
         }
-        WRITE(p);
+        WRITE(p + page);
         for (size_t i = 0; i < 16; i++) {
             READ(p + i * page);
         }
-        for (size_t i = 0; i < 16; i += 2) {
+        for (size_t i = 1; i < 16; i += 2) {
             p[i * page] = (char)(70 + i);
         }
         UCHECK(pid > 0 && read(done[0], &c, 1) == 1);
         for (size_t i = 0; i < 16; i++) {
-            UCHECK(p[i * page] == (char)(i % 2 == 0 ? 70 + i : i));
+            UCHECK(p[i * page] == (i % 2 == 1 ? (char)(70 + i) : OLD(i)));
         }
         UCHECK(write(go[1], "", 1) == 1);
         UCHECK(waitpid(pid, &status, 0) == pid && status == 0);
         /* Now all of it is the parent's alone, and is all there. */
-        p[2 * page] = 2;
+        p[3 * page] = OLD(3);
         for (size_t i = 0; i < 16; i++) {
-            UCHECK(p[i * page] == (char)(i == 2 || i % 2 == 1 ? i : 70 + i));
+            UCHECK(p[i * page] == (i == 3 || i % 2 == 0 ? OLD(i) :
+                (char)(70 + i)));
         }
         for (int i = 0; i < 2; i++) {
             close(done[i]);
@@ -335,7 +364,7 @@ UTEST(unlock_in_the_midst)
             UCHECK(p[i * page] == 0);
         } else {
             UERRNO(madvise(p + i * page, page, MADV_DONTNEED), EINVAL);
-            UCHECK(p[i * page] == (char)i);
+            UCHECK(p[i * page] == OLD(i));
         }
     }
     UCHECK(munlock(p, 5 * page) == 0);
@@ -360,7 +389,7 @@ UTEST(locked_and_forked)
     pid = fork();
     if (pid == 0) {
         UCHECK(write(ready[1], "", 1) == 1 && read(go[0], p, 1) == 1);
-        _exit(p[3 * page] != 3);
+        _exit(p[3 * page] != OLD(3));
     }
     /* The child sleeps; what else we write is ours again. */
     UCHECK(pid > 0 && read(ready[0], &byte, 1) == 1);

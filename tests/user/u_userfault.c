@@ -109,7 +109,7 @@ wake(int fd, void *at, size_t pages)
     return ioctl(fd, UFFDIO_WAKE, &r);
 }
 
-/* ---- a server ------------------------------------------------------------- */
+/* ---- a server ----------------------------------------------------------- */
 
 struct server {
     int fd;
@@ -194,7 +194,7 @@ is_silent(int fd)
     return poll(&p, 1, 0) == 0;
 }
 
-/* ---- arguments ------------------------------------------------------------ */
+/* ---- arguments ---------------------------------------------------------- */
 
 UTEST(api)
 {
@@ -272,7 +272,7 @@ UTEST(arguments)
     UCHECK(p[2 * page] == 0);
 }
 
-/* ---- faults --------------------------------------------------------------- */
+/* ---- faults ------------------------------------------------------------- */
 
 static void
 all_pages(int discard)
@@ -307,6 +307,75 @@ UTEST(missing)
 UTEST(discarded)
 {
     all_pages(1);
+}
+
+/* Several servers, and threads that want the same pages at once. */
+#define CROWD   6u
+
+static struct server crowd;
+
+static void *
+crowd_serve(void *arg)
+{
+    unsigned char *from = malloc(page);
+    struct uffd_msg m;
+
+    (void)arg;
+    while (read(crowd.fd, &m, sizeof(m)) == (ssize_t)sizeof(m)) {
+        uint64_t at = m.arg.pagefault.address;
+
+        if (at == (uintptr_t)crowd.base) {
+            break;
+        }
+        memset(from, (int)((at - (uintptr_t)crowd.base) / page), page);
+        if (copy(crowd.fd, (void *)(uintptr_t)at, from, 1, NULL) == 0) {
+            crowd.served++;
+        } else {
+            UCHECK(errno == EEXIST);
+        }
+    }
+    free(from);
+    return NULL;
+}
+
+static void *
+crowd_read(void *arg)
+{
+    unsigned step = (unsigned)(uintptr_t)arg, at = step;
+
+    for (unsigned i = 1; i < 128; i++, at = (at + step) % 128) {
+        UCHECK(at == 0 || crowd.base[at * page] == at);
+        if (i % 16 == 0) {
+            (void)vm_discard(0, 0, 0);
+        }
+    }
+    return NULL;
+}
+
+UTEST(crowd)
+{
+    static const unsigned steps[CROWD] = { 1, 1, 3, 127, 5, 125 };
+    pthread_t t[CROWD], s[2], last[2];
+
+    crowd.fd = uffd_new(0);
+    crowd.base = memory(128);
+    UCHECK(reg(crowd.fd, crowd.base, 128) == 0);
+    s[0] = start(crowd_serve, NULL);
+    s[1] = start(crowd_serve, NULL);
+    for (unsigned i = 0; i < CROWD; i++) {
+        t[i] = start(crowd_read, (void *)(uintptr_t)steps[i]);
+    }
+    for (unsigned i = 0; i < CROWD; i++) {
+        joined(t[i]);
+    }
+    /* Page 0 is how the servers are told to end. */
+    last[0] = start(reader, crowd.base);
+    last[1] = start(reader, crowd.base);
+    joined(s[0]);
+    joined(s[1]);
+    UCHECK(crowd.served == 127);
+    UCHECK(copy(crowd.fd, crowd.base, block, 1, NULL) == 0);
+    UCHECK(joined(last[0]) == 0x5a && joined(last[1]) == 0x5a);
 }
 
 /* What the kernel touches for a program is brought like anything else. */
@@ -416,7 +485,7 @@ UTEST(polling)
     UCHECK(poll(&q, 1, 0) == 1 && (q.revents & POLLERR) != 0);
 }
 
-/* ---- ends ----------------------------------------------------------------- */
+/* ---- ends --------------------------------------------------------------- */
 
 UTEST(close_with_waiters)
 {
@@ -505,7 +574,7 @@ UTEST(interrupted)
     UCHECK(kill(pid, SIGKILL) == 0 && waitpid(pid, NULL, 0) == pid);
 }
 
-/* ---- fork ----------------------------------------------------------------- */
+/* ---- fork --------------------------------------------------------------- */
 
 struct family {
     int fd;
