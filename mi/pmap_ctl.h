@@ -212,6 +212,8 @@ int pmap_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
  * by faults.  VM_E_NOMEM also where a hint would need memory.
  */
 unsigned pmap_large_shift(struct pmap *pm);
+/* Does neither a leaf nor a table stand where va's large leaf would? */
+bool pmap_large_room(struct pmap *pm, vaddr_t va);
 int pmap_enter_large(struct pmap *pm, vaddr_t va, struct vm_page *head,
     vm_prot_t prot, vm_seq_t seq) VM_MUST_CHECK;
 

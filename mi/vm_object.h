@@ -41,6 +41,7 @@ struct vm_map;
 #define VM_OBJ_CACHE     32u    /* its pager holds a reference */
 #define VM_OBJ_ORPHAN    64u    /* its pager died: what is not here is lost */
 #define VM_OBJ_USED      128u   /* has, or had, a page */
+#define VM_OBJ_RUNS      256u   /* has, or had, a run: vm_large.c */
 
 struct vm_object {
     void *zone_link;            /* the zone's, while free */

@@ -289,6 +289,53 @@ vm_radix_insert(struct vm_radix *r, uint64_t key, vm_slot_t slot)
     return 0;
 }
 
+/* The leaf of key, which has it; NULL: the tree has no node. */
+static struct vm_radix_node *
+leaf_of(const struct vm_radix *r, uint64_t key)
+{
+    struct vm_radix_node *node = r->root;
+
+    if (r->height == 0) {
+        return NULL;
+    }
+    for (unsigned shift = RADIX_BITS * (r->height - 1); shift != 0;
+        shift -= RADIX_BITS) {
+        node = child_of(node, way_of(key, shift));
+    }
+    return node;
+}
+
+int
+vm_radix_fill(struct vm_radix *r, uint64_t key, struct vm_page *head,
+    unsigned n)
+{
+    unsigned i = 0;
+
+    while (i < n) {
+        struct vm_radix_node *leaf;
+        int error = vm_radix_insert(r, key + i, (vm_slot_t)(head + i));
+
+        if (error != 0) {
+            while (i > 0) {
+                (void)vm_radix_remove(r, key + --i);
+            }
+            return error;
+        }
+        leaf = leaf_of(r, key + i);
+        i++;
+        if (leaf == NULL) {
+            continue;
+        }
+        /* The rest of that leaf needs no descent. */
+        for (; i < n && way_of(key + i, 0) != 0; i++) {
+            KASSERT(leaf->slot[way_of(key + i, 0)] == VM_SLOT_EMPTY);
+            slot_put(leaf, way_of(key + i, 0), (vm_slot_t)(head + i));
+            r->count++;
+        }
+    }
+    return 0;
+}
+
 vm_slot_t
 vm_radix_replace(struct vm_radix *r, uint64_t key, vm_slot_t slot)
 {

@@ -78,6 +78,7 @@ pmap_make(struct vm_seq *seq, bool kernel, struct pmap **out)
     }
     pm->format = (uint8_t)vm_get(&pmap_default_format);
     vm_set(&pm->holds, 0);
+    vm_set(&pm->large, true);
     vm_set(&pm->cached, 0);
     error = pt_create(pm);
     if (error != VM_OK) {

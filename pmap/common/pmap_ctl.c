@@ -187,6 +187,29 @@ pmap_check_all(void)
     asid_check();
 }
 
+/* ---- large leaves ----------------------------------------------------- */
+
+unsigned
+pmap_large_shift(struct pmap *pm)
+{
+    return pt_large_shift(pm);
+}
+
+bool
+pmap_large_room(struct pmap *pm, vaddr_t va)
+{
+    return pt_large_room(pm, va);
+}
+
+int
+pmap_enter_large(struct pmap *pm, vaddr_t va, struct vm_page *head,
+    vm_prot_t prot, vm_seq_t seq)
+{
+    KASSERT(pv_managed(head) && pm->start <= va && va < pm->end);
+    KASSERT((prot & VM_PROT_READ) != 0 && (prot & ~VM_PROT_ALL) == 0);
+    return pt_enter_large(pm, va, head, prot, seq);
+}
+
 /* ---- to come ---------------------------------------------------------- */
 
 #if VM_TEST
@@ -198,7 +221,7 @@ pmap_config(struct pmap *pm, struct pmap_config *out)
 {
     out->format = pm->format;
     out->tagged = true;
-    out->large = false;
+    out->large = vm_get(&pm->large);
 }
 
 int
@@ -288,23 +311,4 @@ pmap_next(struct pmap *after)
 void
 pmap_roll_asids(void)
 {
-}
-
-unsigned
-pmap_large_shift(struct pmap *pm)
-{
-    (void)pm;
-    return 0;
-}
-
-int
-pmap_enter_large(struct pmap *pm, vaddr_t va, struct vm_page *head,
-    vm_prot_t prot, vm_seq_t seq)
-{
-    (void)pm;
-    (void)va;
-    (void)head;
-    (void)prot;
-    (void)seq;
-    return VM_E_NOMEM;
 }

@@ -170,7 +170,7 @@ table_wipe(struct vm_page *p, const struct pt_geo *g, struct vm_page *chain)
             pte_t pte = at[i];
 
             at[i] = 0;
-            if (pte != 0) {
+            if (pt_leads(g, pte, level)) {
                 struct vm_page *child = vm_page_of(pt_child(g, pte, level));
 
                 pt_frame(child)->next = chain;
@@ -236,7 +236,7 @@ table_count(const struct pt_geo *g, paddr_t table, int level)
     for (unsigned i = 0; level > 0 && i <= g->mask[level]; i++) {
         pte_t pte = pte_load(&slot[i]);
 
-        if (pte != 0) {
+        if (pt_leads(g, pte, level)) {
             n += table_count(g, pt_child(g, pte, level), level - 1);
         }
     }
