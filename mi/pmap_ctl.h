@@ -207,7 +207,8 @@ int pmap_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
  * resident, valid, not busy, alike in rights, is mapped at va by one leaf;
  * va and head are aligned to it.
  *
- * => Locks, Needs, Fails, TLB: as pmap_enter_page(), for every page
+ * => Locks, Needs, Fails, TLB: as pmap_enter_page(), for every page; and
+ *           who may WRITE has ended that caches agree (VM_PG_ICACHE)
  * A revocation of any part forgets the whole leaf; what is left comes back
  * by faults.  VM_E_NOMEM also where a hint would need memory.
  */

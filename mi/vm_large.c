@@ -62,16 +62,11 @@ large_insert(struct vm_object *o, const struct large *l,
 {
     if (vm_radix_fill(&o->pages, l->pgno, head, l->pages) != VM_OK) {
         for (unsigned i = 0; i < l->pages; i++) {
-            vm_page_free(head + i);
+            vm_object_free_frame(head + i);
         }
         return false;
     }
     o->flags |= VM_OBJ_USED | VM_OBJ_RUNS;
-    for (unsigned i = 0; i < l->pages; i++) {
-        vm_set(&head[i].pgno, l->pgno + i);
-        vm_set(&head[i].flags, VM_PG_MODIFIED);
-        vm_set(&head[i].object, o);
-    }
     return true;
 }
 
@@ -92,7 +87,8 @@ vm_large_fill(struct vm_fault *f)
     if (vm_radix_next(&o->pages, &key, &slot) && key < l.pgno + l.pages) {
         return false;
     }
-    head = vm_page_alloc_run((unsigned)__builtin_ctzll(l.size));
+    head = vm_page_alloc_run((unsigned)__builtin_ctzll(l.size), o, l.pgno,
+        VM_PG_MODIFIED);
     if (head == NULL || !large_insert(o, &l, head)) {
         return false;
     }
@@ -111,9 +107,10 @@ vm_large_fill(struct vm_fault *f)
 /* Slots of one leaf of the tree: are they the frames from p on? */
 static bool
 large_is_run(const vm_slot_t *slot, struct vm_page *p, unsigned n,
-    uint32_t *all)
+    vm_prot_t prot)
 {
-    const uint32_t bad = VM_PG_BUSY | VM_PG_ABSENT | VM_PG_ERROR;
+    uint32_t bad = VM_PG_BUSY | VM_PG_ABSENT | VM_PG_ERROR;
+    bool write = (prot & VM_PROT_WRITE) != 0;
 
     for (unsigned i = 0; i < n; i++, p++) {
         uint32_t flags;
@@ -122,10 +119,14 @@ large_is_run(const vm_slot_t *slot, struct vm_page *p, unsigned n,
             return false;
         }
         flags = vm_page_flags(p);
-        if ((flags & bad) != 0 || p->forbidden != 0) {
+        /* One that is clean must be marked before it may be written. */
+        if ((flags & bad) != 0 || p->forbidden != 0 ||
+            (write && (flags & VM_PG_MODIFIED) == 0)) {
             return false;
         }
-        *all &= flags;
+        if (write && (flags & VM_PG_ICACHE) != 0) {
+            vm_page_clear(p, VM_PG_ICACHE);
+        }
     }
     return true;
 }
@@ -134,7 +135,7 @@ bool
 vm_large_enter(struct vm_fault *f, vm_prot_t prot)
 {
     struct vm_object *o = f->top;
-    uint32_t all = VM_PG_MODIFIED, used;
+    uint32_t used;
     struct vm_page *head;
     struct large l;
     unsigned n;
@@ -153,13 +154,9 @@ vm_large_enter(struct vm_fault *f, vm_prot_t prot)
 
         n = VM_RADIX_RUN - way;
         n = n < l.pages - i ? n : l.pages - i;
-        if (slot == NULL || !large_is_run(slot + way, head + i, n, &all)) {
+        if (slot == NULL || !large_is_run(slot + way, head + i, n, prot)) {
             return false;
         }
-    }
-    /* A page that is clean must be marked before it may be written. */
-    if ((prot & VM_PROT_WRITE) != 0 && all == 0) {
-        return false;
     }
     return pmap_enter_large(f->map->pmap, l.start, head, prot,
         f->look.seq) == VM_OK;

@@ -444,12 +444,11 @@ vm_page_free_many(struct vm_page *const p[], unsigned n)
     c = cache_register();
     cache_lock(c);
     vm_set(&c->kinds[kind], vm_get(&c->kinds[kind]) - n);
-    while (n > 0) {
-        n--;
-        page_free_assert(p[n]);
-        vm_set(&p[n]->kind, VM_PAGE_FREE);
-        pool_push((uint32_t)(p[n] - vm_page_array));
+    for (unsigned i = 0; VM_DEBUG && i < n; i++) {
+        page_free_assert(p[i]);
     }
+    vm_run_free(p, n);
+    vm_set(&pool.count, vm_get(&pool.count) + n);
     cache_unlock(c);
     vm_spin_unlock(&pool.lock);
 }
@@ -574,25 +573,29 @@ vm_page_drain(void)
 
 /* All frames of a run that was whole, as page_take() does with one. */
 static void
-run_fill(struct vm_page *p, struct vm_page *end)
+run_fill(struct vm_page *p, struct vm_page *end, struct vm_object *o,
+    vm_pgno_t pgno, uint32_t flags)
 {
+    /* Some hundred frames at a time, in memory's own order. */
+#pragma clang loop unroll_count(8)
     for (; p < end; p++) {
         KASSERT(vm_get(&p->kind) == VM_PAGE_FREE);
-        vm_set(&p->flags, 0);
+        vm_set(&p->flags, flags);
         p->forbidden = 0;
         p->wire_count = 0;
-        vm_set(&p->object, NULL);
-        vm_set(&p->pgno, 0);
+        vm_set(&p->pgno, pgno++);
         p->pv.pm = NULL;
         p->pv.va = 0;
         p->pv.more = NULL;
+        vm_set(&p->object, o);
         atomic_store_explicit(&p->kind, VM_PAGE_OBJECT,
             memory_order_release);
     }
 }
 
 struct vm_page *
-vm_page_alloc_run(unsigned shift)
+vm_page_alloc_run(unsigned shift, struct vm_object *o, vm_pgno_t pgno,
+    uint32_t flags)
 {
     uint64_t n = vm_run_pages();
     struct page_cache *c;
@@ -616,7 +619,7 @@ vm_page_alloc_run(unsigned shift)
     if (i != VM_RUN_NONE) {
         vm_set(&pool.count, vm_get(&pool.count) - n);
         cache_lock(c);
-        run_fill(&vm_page_array[i], &vm_page_array[i] + n);
+        run_fill(&vm_page_array[i], &vm_page_array[i] + n, o, pgno, flags);
         vm_set(&c->kinds[VM_PAGE_OBJECT],
             vm_get(&c->kinds[VM_PAGE_OBJECT]) + n);
         cache_unlock(c);

@@ -182,10 +182,12 @@ void vm_page_free_many(struct vm_page *const p[], unsigned n);
 
 /*
  * vm_page_alloc_run - an aligned run of 2^shift bytes of frames of kind
- * OBJECT, each as vm_page_alloc() gives it and freed like any other; the
- * first of them.  NULL: no such run is free, or not enough would be left.
+ * OBJECT, each as vm_page_alloc() gives it, but with these flags and with
+ * the names of o's pages from pgno on (o locked), and freed like any other.
+ * => Returns: the first; NULL: no such run is free, or too little is left
  */
-struct vm_page *vm_page_alloc_run(unsigned shift);
+struct vm_page *vm_page_alloc_run(unsigned shift, struct vm_object *o,
+    vm_pgno_t pgno, uint32_t flags);
 
 /* Bulk data.  Zeroing is what makes a recycled frame safe to hand out. */
 void vm_page_zero(struct vm_page *p);

@@ -305,10 +305,28 @@ leaf_of(const struct vm_radix *r, uint64_t key)
     return node;
 }
 
+/* Up to n slots from way on; returns how many. */
+static unsigned
+leaf_fill(struct vm_radix_node *leaf, unsigned way, struct vm_page *p,
+    unsigned n)
+{
+    unsigned end = n < RADIX_WAYS - way ? way + n : RADIX_WAYS;
+    uint32_t used = leaf->used;
+
+    for (unsigned i = way; i < end; i++, p++) {
+        KASSERT(leaf->slot[i] == VM_SLOT_EMPTY);
+        leaf->slot[i] = (vm_slot_t)p;
+        used |= UINT32_C(1) << i;
+    }
+    leaf->used = used;
+    return end - way;
+}
+
 int
 vm_radix_fill(struct vm_radix *r, uint64_t key, struct vm_page *head,
     unsigned n)
 {
+    uint64_t before = r->count;
     unsigned i = 0;
 
     while (i < n) {
@@ -323,14 +341,10 @@ vm_radix_fill(struct vm_radix *r, uint64_t key, struct vm_page *head,
         }
         leaf = leaf_of(r, key + i);
         i++;
-        if (leaf == NULL) {
-            continue;
-        }
-        /* The rest of that leaf needs no descent. */
-        for (; i < n && way_of(key + i, 0) != 0; i++) {
-            KASSERT(leaf->slot[way_of(key + i, 0)] == VM_SLOT_EMPTY);
-            slot_put(leaf, way_of(key + i, 0), (vm_slot_t)(head + i));
-            r->count++;
+        if (leaf != NULL && way_of(key + i, 0) != 0) {
+            /* The rest of that leaf needs no descent. */
+            i += leaf_fill(leaf, way_of(key + i, 0), head + i, n - i);
+            r->count = before + i;
         }
     }
     return 0;

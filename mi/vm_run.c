@@ -78,6 +78,19 @@ vm_run_bootstrap(struct vm_run *memory)
     }
 }
 
+/* The run has got frames; it had was. */
+static void
+run_grown(uint32_t i, uint32_t was)
+{
+    if (was == 0) {
+        list_append(PARTIAL, i);
+    }
+    if (runs[i].count == vm_run_pages()) {
+        list_remove(i);
+        run_is_whole(i);
+    }
+}
+
 void
 vm_run_push(uint32_t frame)
 {
@@ -86,11 +99,33 @@ vm_run_push(uint32_t frame)
 
     vm_page_array[frame].link = r->head;
     r->head = frame;
-    if (r->count++ == 0) {
-        list_append(PARTIAL, i);
-    } else if (r->count == vm_run_pages()) {
-        list_remove(i);
-        run_is_whole(i);
+    run_grown(i, r->count++);
+}
+
+void
+vm_run_free(struct vm_page *const p[], unsigned n)
+{
+    const uintptr_t array = (uintptr_t)vm_page_array;
+    const uintptr_t size = vm_run_pages() * sizeof(struct vm_page);
+
+    while (n > 0) {
+        uint32_t i = run_of((uint32_t)(p[n - 1] - vm_page_array));
+        uint32_t head = runs[i].head, was = runs[i].count, left = n;
+        /* Of the run's first frame, if it has one. */
+        uintptr_t start = array + (intptr_t)(int32_t)run_first(i) *
+            (intptr_t)sizeof(struct vm_page);
+
+        /* Neighbours mostly: of one run, kept in registers. */
+        do {
+            struct vm_page *page = p[--n];
+
+            vm_set(&page->kind, VM_PAGE_FREE);
+            page->link = head;
+            head = (uint32_t)(page - vm_page_array);
+        } while (n > 0 && (uintptr_t)p[n - 1] - start < size);
+        runs[i].head = head;
+        runs[i].count = (uint16_t)(was + left - n);
+        run_grown(i, was);
     }
 }
 
@@ -121,35 +156,43 @@ vm_run_release(uint64_t first, uint64_t end)
     }
 }
 
+/* The run to take from, NULL: none has a frame. */
+static struct vm_run *
+run_begin(void)
+{
+    uint32_t i = runs[PARTIAL].next;
+
+    if (i == PARTIAL) {
+        i = runs[WHOLE].next;
+        if (i == WHOLE) {
+            return NULL;
+        }
+        list_remove(i);
+        list_append(PARTIAL, i);
+    }
+    return &runs[i];
+}
+
 unsigned
 vm_run_pop(uint32_t frame[], unsigned n)
 {
     unsigned left = n;
+    struct vm_run *r;
 
-    while (left > 0) {
-        uint32_t i = runs[PARTIAL].next;
-        struct vm_run *r;
+    while (left > 0 && (r = run_begin()) != NULL) {
+        uint32_t i = (uint32_t)(r - runs), head = r->head;
+        uint32_t fresh = run_first(i) + r->fresh;
+        uint32_t stop = left > r->count ? left - r->count : 0;
 
-        if (i == PARTIAL) {
-            i = runs[WHOLE].next;
-            if (i == WHOLE) {
-                break;
-            }
-            list_remove(i);
-            list_append(PARTIAL, i);
+        r->count -= (uint16_t)(left - stop);
+        for (; left > stop && head != VM_RUN_NONE;
+            head = vm_page_array[head].link) {
+            frame[--left] = head;
         }
-        r = &runs[i];
-        while (left > 0 && r->count > 0) {
-            uint32_t f = r->head;
-
-            if (f != VM_RUN_NONE) {
-                r->head = vm_page_array[f].link;
-            } else {
-                f = run_first(i) + r->fresh++;
-            }
-            KASSERT(f < vm_page_count);
-            r->count--;
-            frame[--left] = f;
+        r->head = head;
+        r->fresh += (uint16_t)(left - stop);
+        while (left > stop) {
+            frame[--left] = fresh++;
         }
         if (r->count == 0) {
             list_remove(i);

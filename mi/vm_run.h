@@ -30,6 +30,8 @@ void vm_run_bootstrap(struct vm_run *memory);
 /* Frames first to end - 1 are free from now on. */
 void vm_run_release(uint64_t first, uint64_t end);
 void vm_run_push(uint32_t frame);
+/* The same for n frames, whose kind is FREE from now on. */
+void vm_run_free(struct vm_page *const p[], unsigned n);
 /* Up to n frames, the one to be used first last; returns how many. */
 unsigned vm_run_pop(uint32_t frame[], unsigned n);
 /* The first frame of a whole run, which is taken; NONE. */

@@ -275,18 +275,22 @@ pt_large_maps_one(struct pmap *pm, vaddr_t va, paddr_t pa)
 
 /* ---- making ----------------------------------------------------------- */
 
-/* What pmap_enter() does for each page before it is entered. */
+/* Before it is entered, each page has a hint; its caches are in step. */
 static int
 large_pages(struct pmap *pm, vaddr_t va, struct vm_page *head, uint64_t n,
     vm_prot_t prot)
 {
-    for (struct vm_page *p = head; p < head + n; p++, va += VM_PAGE_SIZE) {
-        KASSERT((prot & VM_PROT_WRITE) == 0 ||
-            (vm_page_flags(p) & VM_PG_MODIFIED) != 0);
-        if ((prot & VM_PROT_EXEC) != 0 ||
-            (vm_page_flags(p) & VM_PG_ICACHE) != 0) {
-            pmap_near_icache(p, prot);
-        }
+    const vsize_t size = VM_PAGE_SIZE;
+    struct vm_page *end = head + n;
+
+    for (struct vm_page *p = head; (prot & VM_PROT_EXEC) != 0 && p < end;
+        p++) {
+        pmap_near_icache(p, prot);
+    }
+#pragma clang loop unroll_count(8)
+    for (struct vm_page *p = head; p < end; p++, va += size) {
+        KASSERT((prot & VM_PROT_WRITE) == 0 || (vm_page_flags(p) &
+            (VM_PG_MODIFIED | VM_PG_ICACHE)) == VM_PG_MODIFIED);
         if (!pv_insert_cheap(p, pm, va)) {
             return VM_E_NOMEM;
         }

@@ -38,5 +38,8 @@ void law_fork_line_swap(const struct world_config *c);
 void law_fork_line_file(const struct world_config *c);
 void law_no_memory(const struct world_config *c);
 void law_no_memory_fork(const struct world_config *c);
+void law_run(const struct world_config *c);
+void law_run_random(const struct world_config *c);
+void law_run_no_memory(const struct world_config *c);
 
 #endif

@@ -31,17 +31,11 @@ at(unsigned i)
 static void
 fill(void)
 {
-    vm_object_lock(object);
+    EXPECT(vm_radix_fill(&object->pages, 0, head, npages) == VM_OK);
+    vm_page_zero_many(head, npages);
     for (unsigned i = 0; i < npages; i++) {
-        struct vm_page *p = head + i;
-
-        EXPECT(vm_radix_insert(&object->pages, i, (vm_slot_t)p) == VM_OK);
-        vm_set(&p->object, object);
-        vm_set(&p->pgno, i);
-        vm_page_set(p, VM_PG_MODIFIED);
-        *(uint64_t *)vm_page_data(p) = 5000 + i;
+        *(uint64_t *)vm_page_data(head + i) = 5000 + i;
     }
-    vm_object_unlock(object);
 }
 
 /* False: nothing of the kind here. */
@@ -50,15 +44,24 @@ begin(void)
 {
     space_create(&s);
     shift = pmap_large_shift(s.pm);
-    head = shift == 0 ? NULL : vm_page_alloc_run(shift);
-    if (head == NULL) {
+    if (shift == 0) {
         space_destroy(&s);
         return false;
     }
     npages = 1u << (shift - vm_page_shift);
-    EXPECT((vm_page_pa(head) & (((paddr_t)1 << shift) - 1)) == 0);
     EXPECT(vm_object_create(npages, NULL, &object) == VM_OK);
-    fill();
+    vm_object_lock(object);
+    head = vm_page_alloc_run(shift, object, 0, VM_PG_MODIFIED);
+    if (head != NULL) {
+        EXPECT((vm_page_pa(head) & (((paddr_t)1 << shift) - 1)) == 0);
+        fill();
+    }
+    vm_object_unlock(object);
+    if (head == NULL) {
+        vm_object_unref(object, NULL);
+        space_destroy(&s);
+        return false;
+    }
     space_load(&s);
     return true;
 }
