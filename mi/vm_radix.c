@@ -305,20 +305,18 @@ leaf_of(const struct vm_radix *r, uint64_t key)
     return node;
 }
 
-/* Up to n slots from way on; returns how many. */
+/* Up to n slots from way on, not the first of all; returns how many. */
 static unsigned
 leaf_fill(struct vm_radix_node *leaf, unsigned way, struct vm_page *p,
     unsigned n)
 {
     unsigned end = n < RADIX_WAYS - way ? way + n : RADIX_WAYS;
-    uint32_t used = leaf->used;
-
     for (unsigned i = way; i < end; i++, p++) {
         KASSERT(leaf->slot[i] == VM_SLOT_EMPTY);
         leaf->slot[i] = (vm_slot_t)p;
-        used |= UINT32_C(1) << i;
     }
-    leaf->used = used;
+    /* From way to end - 1. */
+    leaf->used |= ways_above(way - 1) & ~ways_above(end - 1);
     return end - way;
 }
 

@@ -23,8 +23,9 @@
  *   pte_t   pte_age(f, pte);               the same leaf, not accessed
  *
  * Laws, tested exhaustively for every format (tests/unit/t_codec_*):
- * 0 is EMPTY at every level; marks (PT_MARK) are BAD; leads is kind TABLE; table and leaf round-trip every supported
- * address and attribute; what the manual reserves is BAD, never LEAF;
+ * 0 is EMPTY at every level; marks (PT_MARK) are BAD; leads is kind TABLE;
+ * table and leaf round-trip every supported address and attribute; what
+ * the manual reserves is BAD, never LEAF;
  * restrict never adds a right and keeps all else; age only clears A.
  */
 #ifndef PT_FORMAT_H

@@ -149,7 +149,8 @@ pt_slot(const struct pt_geo *g, paddr_t table, int level, vaddr_t va)
 
 /*
  * pt_leaf - the leaf table of va, 0 if there is none (but perhaps a large
- * leaf).  Inside an epoch section.  va may be any address: a stale hint's.  No table is frame 0.
+ * leaf).  Inside an epoch section.  va may be any address: a stale hint's.
+ * No table is frame 0.
  */
 static inline paddr_t
 pt_leaf(uint64_t root, vaddr_t va)

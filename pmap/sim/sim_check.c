@@ -178,8 +178,10 @@ check_pair(struct sim_cpu *c, struct sim_cpu *other, uint64_t serial)
         const struct sim_entry *o = &other->tlb[i];
 
         if (sim_entry_is_current(other, o) && conflict(e, o)) {
-            sim_violation(leaf_size(e) != leaf_size(o) ? SIM_SIZES : SIM_OVERLAP, c,
-                e->va, "%#llx bytes at %#llx; CPU %u still has %#llx bytes "
+            bool sizes = leaf_size(e) != leaf_size(o);
+
+            sim_violation(sizes ? SIM_SIZES : SIM_OVERLAP, c, e->va,
+                "%#llx bytes at %#llx; CPU %u still has %#llx bytes "
                 "at %#llx", (unsigned long long)e->size,
                 (unsigned long long)e->pa, other->index,
                 (unsigned long long)o->size, (unsigned long long)o->pa);
