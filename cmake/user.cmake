@@ -3,7 +3,8 @@
 # Programs for user mode: static Linux ELF files, made by the ordinary cross
 # compilers and their libc, in build/user/<arch>/.  Each .c file of user/ and
 # each u_*.c of tests/user is one; the other .c files of tests/user are linked
-# into all tests there.  bench/vmbench/*.c are one program.
+# into all tests there.  bench/vmbench/*.c are one program; so are
+# user/stress/*.c with tests/flow/flow*.c.
 #
 # A test runs on the debug kernel of every architecture and prints KTAP on
 # its standard output; lines near its top may say how (as in programs.cmake):
@@ -25,12 +26,14 @@
 set(PAL_USER_FLAGS -D_GNU_SOURCE= -O2 -g -static -Wall -Wextra -Werror
     -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread
     -Wno-nonnull
-    -I${_root}/user/include -I${_root}/tests/user)
+    -I${_root}/user/include -I${_root}/tests/user -I${_root}/tests/flow)
 set(_user_keys name timeout args long-args long-timeout arches flavours mem
     file options programs)
 
 file(GLOB PAL_USER CONFIGURE_DEPENDS ${_root}/user/*.c)
 file(GLOB PAL_VMBENCH CONFIGURE_DEPENDS ${_root}/bench/vmbench/vmbench_*.c)
+file(GLOB PAL_STRESS CONFIGURE_DEPENDS ${_root}/user/stress/stress_*.c
+    ${_root}/tests/flow/flow*.c)
 file(GLOB PAL_USER_TESTS CONFIGURE_DEPENDS ${_root}/tests/user/u_*.c)
 file(GLOB PAL_USER_HELPERS CONFIGURE_DEPENDS ${_root}/tests/user/*.c)
 list(FILTER PAL_USER_HELPERS EXCLUDE REGEX "/u_[^/]*$")
@@ -58,7 +61,9 @@ function(pal_user list arch source helpers)
         # One command compiles several sources: no dependency file can
         # tell of them all.
         file(GLOB headers CONFIGURE_DEPENDS ${_root}/tests/user/*.h
-            ${_root}/bench/*.h ${_root}/user/include/*.h ${_root}/user/include/*/*.h)
+            ${_root}/bench/*.h ${_root}/user/include/*.h
+            ${_root}/user/include/*/*.h ${_root}/user/stress/*.h
+            ${_root}/tests/flow/*.h)
         set(tell)
         set(depfile)
     else()
@@ -137,6 +142,8 @@ foreach(arch IN LISTS PAL_ARCHES)
     endforeach()
     pal_user(PAL_USER_${arch} ${arch} ${_root}/bench/vmbench/vmbench.c
         "${PAL_VMBENCH}")
+    pal_user(PAL_USER_${arch} ${arch} ${_root}/user/stress/stress.c
+        "${PAL_STRESS}")
     foreach(source IN LISTS PAL_USER_TESTS)
         pal_user(PAL_USER_TESTS_${arch} ${arch} ${source}
             "${PAL_USER_HELPERS}")

@@ -81,6 +81,8 @@ const char *kern_option(const char *name);
 const char *kern_option_next(const char *word);
 /* A number with an optional suffix K, M or G; def if it is not given. */
 uint64_t kern_option_u64(const char *name, uint64_t def);
+/* Such a number, and nothing else; false: s is none. */
+bool kern_parse_u64(const char *s, uint64_t *value);
 void kern_option_bootstrap(const char *cmdline);
 
 /* ---- bytes and strings, as in C11 7.24 --------------------------------
@@ -152,7 +154,8 @@ bool kern_usage_check(const struct kern_usage *u);
  * interrupts disabled: kern_irq_lock).
  */
 enum kern_rank {
-    KERN_RANK_FILE = VM_RANK_OUTER,     /* one open file's offset (mutex) */
+    KERN_RANK_CONTROL = VM_RANK_OUTER,  /* storms; rounds of idle.c (mutex) */
+    KERN_RANK_FILE,                     /* one open file's offset (mutex) */
     KERN_RANK_PROCS,                    /* tree of processes (mutex) */
     KERN_RANK_PROC,                     /* one process (mutex) */
     KERN_RANK_FDS,                      /* a table of descriptors (mutex) */

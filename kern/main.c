@@ -16,13 +16,18 @@
  * one line, and the machine is left with status 2.
  */
 #include "boot.h"
+#include "idle.h"
 #include "pmap_ctl.h"
+#include "storm.h"
+#include "testpoint.h"
 #include "thread.h"
 
 #define PAGE_SHIFT_MIN  12u
 #define PAGE_SHIFT_MAX  16u
 
 #define WEAK            __attribute__((weak))
+
+static uint64_t idle_ms;
 
 /* ---- options ---------------------------------------------------------- */
 
@@ -71,6 +76,55 @@ choose_format(void)
     }
     if (pmap_set_default_format(i) != VM_OK) {
         refuse("format", "its page is larger than option page");
+    }
+}
+
+/* Frames; with a suffix, bytes. */
+static void
+choose_tables(void)
+{
+    const char *text = kern_option("tables");
+    uint64_t n;
+    char why[64];
+
+    if (text == NULL) {
+        return;
+    }
+    if (!kern_parse_u64(text, &n)) {
+        refuse("tables", "not a number of page tables, or bytes with K or M");
+    }
+    if (text[strlen(text) - 1] > '9') {
+        n >>= vm_page_shift;
+    }
+    if (n == 0 || pmap_set_budget(n) != VM_OK) {
+        (void)kern_snprintf(why, sizeof(why), "less than the %llu page "
+            "tables that are needed", (unsigned long long)
+            pmap_budget_floor());
+        refuse("tables", why);
+    }
+}
+
+static void
+choose_idle(void)
+{
+    const char *text = kern_option("idle");
+
+    idle_ms = KERN_IDLE_MS;
+    if (text != NULL && (!kern_parse_u64(text, &idle_ms) ||
+        idle_ms > KERN_IDLE_MAX)) {
+        refuse("idle", "not milliseconds (0: never) up to an hour");
+    }
+}
+
+/* The storm begins with the first program. */
+static void
+choose_storm(void)
+{
+    const char *text = kern_option("storm");
+    struct kern_storm s;
+
+    if (text != NULL && !kern_storm_parse(text, &s)) {
+        refuse("storm", "not names of storms with commas, and :RATE");
     }
 }
 
@@ -164,7 +218,13 @@ unix_start(const struct boot_info *b)
 static void
 init(void *arg)
 {
+#if VM_TEST
+    kern_test_mutant();
+#endif
     kern_tests();
+    if (idle_ms != 0 && kern_idle_start(idle_ms) != VM_OK) {
+        kern_panic("no memory for the thread of idle programs");
+    }
     unix_start(arg);
 }
 
@@ -183,6 +243,9 @@ kern_main(struct boot_info *b)
         kern_panic("no memory for the VM core");
     }
     choose_format();
+    choose_tables();
+    choose_idle();
+    choose_storm();
     thread_bootstrap(boot, boot->head.kstack);
     md_devices_init(b);
     kern_time_bootstrap(b->first_tick);

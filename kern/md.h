@@ -188,7 +188,8 @@ struct md_signal {
 /*
  * push: build the frame on the user's stack and make f enter the handler.
  * pop: undo it; rights to registers that a program may not set are checked.
- * => Fails: VM_E_ADDRESS; f and u are as before.  Sleeps.
+ * => Fails: VM_E_ADDRESS; after push f and u are as before, after pop they
+ *    may have part of what was to come, as on Linux.  Sleeps.
  */
 int md_signal_push(struct md_frame *f, struct md_user *u,
     const struct md_signal *s) VM_MUST_CHECK;

@@ -40,9 +40,9 @@ kern_option(const char *name)
     return found;
 }
 
-/* Decimal digits and one suffix at most; false if there is anything else. */
-static bool
-option_parse(const char *s, uint64_t *value)
+/* Decimal digits and one suffix at most. */
+bool
+kern_parse_u64(const char *s, uint64_t *value)
 {
     uint64_t v = 0;
     unsigned shift = 0;
@@ -86,7 +86,7 @@ kern_option_u64(const char *name, uint64_t def)
     if (s == NULL) {
         return def;
     }
-    if (!option_parse(s, &value)) {
+    if (!kern_parse_u64(s, &value)) {
         kern_printf("option %s=%s is no number, %llu is taken\n", name, s,
             (unsigned long long)def);
         return def;

@@ -10,18 +10,22 @@
  * the end of the slice while somebody else is ready.  Setting it may be a
  * call to firmware, so it is set lazily: one that will fire earlier than
  * needed is left to fire, and set anew then.  Two threads that wake each
- * other thousands of times a slice set it once a slice.
+ * other thousands of times a slice set it once a slice.  With the option
+ * tick=MS it fires every so often, too: QEMU's record mode hands over input
+ * only when it does.
  *
  * SPACES.  A kernel thread runs in whatever space is loaded; user registers
  * (floating point) stay in the CPU until another program's thread comes.
  *
  * Locks: a queue's (RUN), never two; all with interrupts disabled.
  */
-#include "sched.h"
+#include "idle.h"
 #include "pmap.h"
+#include "sched.h"
 
 struct sched_cpu sched_cpus[VM_MAX_CPUS];
 uint64_t sched_slice;
+uint64_t sched_period;
 
 /* ---- the timer -------------------------------------------------------- */
 
@@ -53,6 +57,27 @@ sched_wish(struct sched_cpu *c)
 }
 
 void
+sched_hurry(struct thread *t)
+{
+    struct sched_cpu *c = sched_this();
+    struct thread **at = &c->head, *before = NULL;
+
+    sched_lock(&c->lock);
+    while (*at != NULL && *at != t) {
+        before = *at;
+        at = &before->next;
+    }
+    if (*at == t && before != NULL) {
+        before->next = t->next;
+        c->tail = t == c->tail ? before : c->tail;
+        t->next = c->head;
+        c->head = t;
+    }
+    sched_wish(c);
+    sched_unlock(&c->lock);
+}
+
+void
 sched_tick(uint64_t now)
 {
     struct sched_cpu *c = sched_this();
@@ -65,6 +90,9 @@ sched_tick(uint64_t now)
         c->current->slice_end = now + sched_slice;
     }
     sched_rearm(c);
+    if (sched_period != 0) {
+        sched_timer(c, now + sched_period);
+    }
     sched_unlock(&c->lock);
 }
 
@@ -166,6 +194,9 @@ sched_space(struct sched_cpu *c, struct thread *t)
 
     if (c->space == pm) {
         return;
+    }
+    if (t->map != NULL && __builtin_expect(vm_get(&t->map->rest) != 0, 0)) {
+        kern_idle_over(t);
     }
     if (pmap_activate(pm) == VM_OK) {
         c->space = pm;
@@ -304,6 +335,10 @@ thread_idle_loop(void)
     struct sched_cpu *c = sched_this();
 
     KASSERT(thread_current() == c->idle);
+    if (sched_period != 0) {
+        (void)md_irq_save();
+        sched_tick(md_ticks());
+    }
     for (;;) {
         (void)md_irq_save();
         if (c->head != NULL) {

@@ -37,6 +37,7 @@ struct sched_cpu {
 
 extern struct sched_cpu sched_cpus[VM_MAX_CPUS];
 extern uint64_t sched_slice;            /* (c) ticks */
+extern uint64_t sched_period;           /* (c) ticks; 0: only when needed */
 
 static inline struct sched_cpu *
 sched_of(unsigned cpu)
@@ -175,6 +176,8 @@ void sched_timeout_cancel(struct thread *t);
 struct thread *sched_expired(uint64_t now);
 void sched_tick(uint64_t now);
 void sched_wish(struct sched_cpu *c);
+/* t, which the timer has just made ready here, is to run next, and now. */
+void sched_hurry(struct thread *t);
 /* Load current's space; WORK_SPACE is set if there is no memory for it. */
 void sched_space(struct sched_cpu *c, struct thread *t);
 
@@ -187,6 +190,9 @@ void thread_reap(struct sched_cpu *c, struct thread *t);
 void thread_trim_stacks(unsigned keep);
 /* wait.c: after a timer interrupt, end the sleeps whose time has come. */
 void wait_expire(uint64_t now);
+
+/* mmu.c: load the roots that other CPUs have asked this one to load. */
+void kern_mmu_serve(void);
 
 /* time.c */
 uint64_t time_deadline(uint64_t ns);    /* in ticks, never 0 */

@@ -14,6 +14,7 @@
 #define WORD            8u
 #define WORDS           32u     /* a turn; the compiler unrolls it */
 #define TURN            (WORDS * WORD)
+#define FEW             4u      /* a turn for what is less */
 #define PAGES           4096u
 
 /* A word at any address; the compiler knows what this machine can do. */
@@ -57,6 +58,11 @@ memset(void *to, int c, size_t n)
             w[i] = word;
         }
     }
+    for (; n >= FEW * WORD; n -= FEW * WORD, w += FEW) {
+        for (unsigned i = 0; i < FEW; i++) {
+            w[i] = word;
+        }
+    }
     for (; n >= WORD; n -= WORD) {
         *w++ = word;
     }
@@ -67,6 +73,17 @@ memset(void *to, int c, size_t n)
     return to;
 }
 
+static inline void
+copy_few(uint64_t *d, const uint64_t *s)
+{
+    uint64_t a = s[0], b = s[1], c = s[2], e = s[3];
+
+    d[0] = a;
+    d[1] = b;
+    d[2] = c;
+    d[3] = e;
+}
+
 /* Both aligned; returns how much is left of n. */
 static inline size_t
 copy_words(uint64_t **to, const uint64_t **from, size_t n)
@@ -75,14 +92,12 @@ copy_words(uint64_t **to, const uint64_t **from, size_t n)
     const uint64_t *s = *from;
 
     for (; n >= TURN; n -= TURN, d += WORDS, s += WORDS) {
-        for (unsigned i = 0; i < WORDS; i += 4) {
-            uint64_t a = s[i], b = s[i + 1], c = s[i + 2], e = s[i + 3];
-
-            d[i] = a;
-            d[i + 1] = b;
-            d[i + 2] = c;
-            d[i + 3] = e;
+        for (unsigned i = 0; i < WORDS; i += FEW) {
+            copy_few(d + i, s + i);
         }
+    }
+    for (; n >= FEW * WORD; n -= FEW * WORD, d += FEW, s += FEW) {
+        copy_few(d, s);
     }
     for (; n >= WORD; n -= WORD) {
         *d++ = *s++;

@@ -7,6 +7,7 @@
 #if VM_TEST
 #include "pmap_ctl.h"
 #include "sched.h"
+#include "vm_mutant.h"
 
 static struct thread *fail_thread;
 static long fail_after;
@@ -23,6 +24,17 @@ bool
 kern_test_failed(void)
 {
     return fail_thread != NULL && fail_after < 0;
+}
+
+void
+kern_test_mutant(void)
+{
+    const char *name = kern_option("mutant");
+
+    if (name != NULL && !vm_mutant_choose(name)) {
+        kern_printf("option mutant=%s: no mutant is called that\n", name);
+        md_exit(2);
+    }
 }
 
 bool

@@ -20,6 +20,12 @@ bool kern_test_failed(void);
  * from seed; every 0: never.
  */
 void kern_test_switch(uint64_t seed, unsigned every);
+
+/*
+ * The option "mutant=NAME" switches a bug of vm_mutant.h on, for the tests
+ * and the first program.  An unknown name: one line, exit status 2.
+ */
+void kern_test_mutant(void);
 #endif
 
 #endif

@@ -41,6 +41,7 @@ struct thread {
     struct thread *prev;        /* (w) */
     _Atomic uint32_t *_Atomic wait_word;        /* (w) what it sleeps on */
     bool is_idle;               /* (c) of some CPU; never sleeps */
+    bool urgent;                /* (t) when the timer wakes it, it runs */
     bool interruptible;         /* (w) */
     int wait_result;            /* (w) what thread_wait() will return */
     uint64_t deadline;          /* (r) ticks; 0: not in the list */

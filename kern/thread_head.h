@@ -18,6 +18,7 @@
 #define WORK_RESCHED    1u      /* give the CPU to somebody else */
 #define WORK_SIGNAL     2u      /* a signal may be deliverable; or exit */
 #define WORK_SPACE      4u      /* its pmap could not be activated yet */
+#define WORK_WAKE       8u      /* its map dozed: vm_map_wake() */
 
 #ifndef __ASSEMBLER__
 #include <stdatomic.h>

@@ -33,6 +33,7 @@ kern_time_bootstrap(uint64_t first_tick)
     time_inverse = (md_tick_hz / NS << 32) +
         ((md_tick_hz % NS) << 32) / NS;
     sched_slice = md_tick_hz / 1000u * SCHED_SLICE_MS;
+    sched_period = md_tick_hz / 1000u * kern_option_u64("tick", 0);
     kern_epoch = kern_option_u64("time", 0);
 }
 

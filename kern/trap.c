@@ -15,6 +15,7 @@
  */
 #include "hooks.h"
 #include "pageout.h"
+#include "pmap_ctl.h"
 #include "sched.h"
 
 /* Rounds of waiting for frames before somebody has to die. */
@@ -94,6 +95,9 @@ trap_space(struct thread *t)
         sched_irq_restore(enabled);
         if ((vm_get(&t->head.work) & WORK_SPACE) == 0) {
             return VM_OK;
+        }
+        if (pmap_make_room(t->map->pmap)) {
+            continue;           /* the budget was full: not any more */
         }
         if (turn++ < TRAP_PATIENCE) {
             if (pageout_wait() != VM_OK) {
@@ -243,6 +247,11 @@ kern_user_work(struct md_frame *f)
         if ((work & WORK_RESCHED) != 0) {
             (void)atomic_fetch_and_explicit(&t->head.work, ~WORK_RESCHED,
                 memory_order_relaxed);
+            if (t->progress.held != NULL &&
+                md_frame_pc(f) != t->progress.pc) {
+                /* Interrupted elsewhere than where it faults: it got on. */
+                vm_progress_end(&t->progress);
+            }
             sched_switch();
             continue;
         }
@@ -253,6 +262,10 @@ kern_user_work(struct md_frame *f)
                 memory_order_seq_cst);
             vm_progress_end(&t->progress);
             unix_signal_work(f);
+        } else if ((work & WORK_WAKE) != 0 && (work & WORK_SPACE) == 0) {
+            (void)atomic_fetch_and_explicit(&t->head.work, ~WORK_WAKE,
+                memory_order_relaxed);
+            vm_map_wake(t->map);
         } else if (trap_space(t) == VM_E_NOMEM) {
             struct trap none = { .kind = TRAP_FAULT,
                 .va = md_frame_pc(f), .access = VM_PROT_EXEC };
@@ -276,6 +289,7 @@ kern_interrupt_timer(void)
 void
 kern_interrupt_ipi(void)
 {
+    kern_mmu_serve();
     /* Somebody became ready here; the slices are this CPU's to time. */
     sched_tick(md_ticks());
 }

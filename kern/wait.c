@@ -248,6 +248,9 @@ wait_expire(uint64_t now)
 
     while ((t = sched_expired(now)) != NULL) {
         wait_break(t, false, VM_E_BUSY);
+        if (__builtin_expect(t->urgent, 0)) {
+            sched_hurry(t);
+        }
     }
 }
 

@@ -111,16 +111,20 @@ void pmap_limit(struct pmap *pm, struct pmap_budget *out);
  * one more.
  *
  * => Locks:   none held; preemption enabled
- * => mine:    the caller's holds of pm (0 or 1)
  * => Returns: true: try again.  false: there is nothing to free (memory is
  *             short for another reason), or all of it is held for progress
  */
-bool pmap_make_room(struct pmap *pm, unsigned mine);
+bool pmap_make_room(struct pmap *pm);
 /* Is it the budget or pm's limit that refuses a table just now? */
 bool pmap_is_over(struct pmap *pm);
 
-/* The next live user pmap, pinned; NULL: the end.  after is unpinned. */
+/*
+ * The next live user pmap, pinned, so that it may be destroyed meanwhile and
+ * comes to no harm; NULL begins and ends it.  after is unpinned; who stops
+ * before the end unpins the last.
+ */
 struct pmap *pmap_next(struct pmap *after);
+void pmap_unpin(struct pmap *pm);
 
 /* Every ASID is given anew from now on, as when they are used up. */
 void pmap_roll_asids(void);

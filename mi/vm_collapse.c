@@ -32,6 +32,19 @@ vm_collapse_can_merge(struct vm_object *back)
         (back->flags & VM_OBJ_INTERNAL) != 0 && back->paging == 0;
 }
 
+/* Has front a newer one of its own? */
+static bool
+vm_collapse_has(struct vm_object *front, vm_pgno_t k)
+{
+    vm_slot_t slot = vm_radix_lookup(&front->pages, k);
+
+    if (VM_MUTANT(COLLAPSE_DEAD) && slot != VM_SLOT_EMPTY) {
+        vm_object_free_slot(front, k, slot);
+        return false;
+    }
+    return slot != VM_SLOT_EMPTY;
+}
+
 /* Move or free every page of back; false if it had to stop. */
 static bool
 vm_collapse_pages(struct vm_object *front, struct vm_object *back)
@@ -44,7 +57,7 @@ vm_collapse_pages(struct vm_object *front, struct vm_object *back)
         vm_pgno_t k = key - base;
 
         if (key < base || k >= front->npages || lose ||
-            vm_radix_lookup(&front->pages, k) != VM_SLOT_EMPTY) {
+            vm_collapse_has(front, k)) {
             vm_object_free_slot(back, key, slot);
             lose = false;
         } else if (!vm_object_move_page(back, key, front, k)) {
@@ -150,7 +163,9 @@ vm_collapse_bypass(struct vm_object *front, struct vm_object *back)
     /* First out of the one list of fronts, then into the other. */
     vm_object_unlink_front(back, front);
     vm_collapse_relink(front, back);
-    vm_object_drop_locked(back, NULL);
+    if (!VM_MUTANT(BYPASS_LEAK)) {
+        vm_object_drop_locked(back, NULL);
+    }
     KASSERT(back->ref_count > 0);
     if (back->copy == front) {
         /* Its snapshot has all that it will ever need of it. */

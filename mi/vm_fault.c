@@ -15,6 +15,8 @@
  *          A thread that loses the race VM_FAULT_TRIES times takes the
  *          map's lock, under which nobody can move anything, and wins.
  * I/O:     the page is left BUSY, all locks are dropped
+ * Tables:  where the budget has none left, vm_fault_room() frees others',
+ *          with all locks dropped, and the loop tries again
  *
  * The sequence makes one thing of lookup and enter: every revocation makes
  * it odd first, then takes the leaf's lock, so an enter that holds the
@@ -25,12 +27,15 @@
 #include "pmap_ctl.h"
 
 #define VM_FAULT_TRIES  8u
-/* One body, compiled once for vm_fault(), which knows its action, and once
- * for all others: worth a third of a soft fault's instructions. */
+/* One body, compiled once for each of vm_fault() and vm_fault_thread(), which
+ * know their action, and once for all others: worth a third of a soft fault's
+ * instructions. */
 #define VM_FAULT_INLINE static inline __attribute__((always_inline))
-#define VM_FAULT_AROUND_MAX 16u
+#define VM_FAULT_AROUND_MAX VM_RADIX_RUN
+/* Rounds of making room before the thread is sent to fault again. */
+#define VM_FAULT_ROOMS  8u
 
-unsigned vm_fault_around = VM_FAULT_AROUND_MAX;
+unsigned vm_fault_around = 16;
 
 /* The slow half of the lookup; the map may be locked and stays so. */
 static __attribute__((noinline)) int
@@ -61,7 +66,8 @@ vm_fault_rights(struct vm_fault *f, struct vm_page *p, bool write)
 {
     vm_prot_t prot = VM_ATTR_PROT(f->look.attr) & ~(vm_prot_t)p->forbidden;
 
-    if (f->obj != f->top || (f->look.attr & VM_ATTR_NEEDS_COPY) != 0) {
+    if ((f->obj != f->top && !VM_MUTANT(BACKING_WRITABLE)) ||
+        (f->look.attr & VM_ATTR_NEEDS_COPY) != 0) {
         prot &= ~VM_PROT_WRITE;
     }
     if (write) {
@@ -80,14 +86,15 @@ vm_fault_rights(struct vm_fault *f, struct vm_page *p, bool write)
 }
 
 /*
- * Which neighbours, from self before the page on, top has itself; where
- * that is not to be had at once, all.
+ * Which of n neighbours, from self before the page on, top has itself;
+ * where that is not to be had at once, all.
  */
 static uint32_t
-vm_fault_above(struct vm_fault *f, unsigned self)
+vm_fault_above(struct vm_fault *f, unsigned self, unsigned n)
 {
     struct vm_radix *r = &f->top->pages;
     unsigned key = (unsigned)f->pgno & (VM_RADIX_RUN - 1);
+    const uintptr_t *slot;
     uint32_t used = 0;
 
     if (f->obj != f->top->shadow) {
@@ -96,12 +103,30 @@ vm_fault_above(struct vm_fault *f, unsigned self)
     if (r->count == 0) {
         return 0;
     }
-    if (r->height == 0 || self > key ||
-        key - self > VM_RADIX_RUN - VM_FAULT_AROUND_MAX) {
+    if (r->height == 0 || self > key || key - self + n > VM_RADIX_RUN) {
         return UINT32_MAX;
     }
-    return vm_radix_leaf(r, f->pgno, &used) == NULL ? 0 :
-        used >> (key - self);
+    slot = vm_radix_leaf(r, f->pgno, &used);
+    if (VM_MUTANT(AROUND_BEHIND_SWAP) && slot != NULL) {
+        used = vm_mutant_pages(slot);
+    }
+    return slot == NULL ? 0 : used >> (key - self);
+}
+
+/*
+ * In bytes.  Where the last window ended, somebody goes through memory: what
+ * is there already lies behind, so half of a window twice as large does.
+ */
+static inline vsize_t
+vm_fault_window(const struct vm_fault *f)
+{
+    vsize_t window = vm_fault_around < VM_FAULT_AROUND_MAX ?
+        vm_fault_around : VM_FAULT_AROUND_MAX;
+
+    if (vm_get(&f->map->around) == f->va && window < VM_FAULT_AROUND_MAX) {
+        window *= 2;
+    }
+    return window << vm_page_shift;
 }
 
 /*
@@ -114,9 +139,7 @@ vm_fault_above(struct vm_fault *f, unsigned self)
 static __attribute__((noinline)) void
 vm_fault_neighbours(struct vm_fault *f)
 {
-    unsigned around = vm_fault_around < VM_FAULT_AROUND_MAX ?
-        vm_fault_around : VM_FAULT_AROUND_MAX;
-    vsize_t window = (vsize_t)around << vm_page_shift;
+    vsize_t window = vm_fault_window(f);
     vaddr_t start = f->va & ~(window - 1), end = start + window;
     unsigned key = (unsigned)f->obj_pgno & (VM_RADIX_RUN - 1);
     unsigned self, n;
@@ -134,24 +157,28 @@ vm_fault_neighbours(struct vm_fault *f)
         n -= self - key;
         self = key;
     }
+    if (n > VM_RADIX_RUN - (key - self)) {
+        n = VM_RADIX_RUN - (key - self);
+    }
+    vm_set(&f->map->around, start + ((vsize_t)n << vm_page_shift));
     near.slot = vm_radix_leaf(&f->obj->pages, f->obj_pgno, &want);
     if (near.slot == NULL) {
         return;
     }
     near.slot += key - self;
     want = want >> (key - self) & ~((uint32_t)1 << self) &
-        (((uint32_t)1 << n) - 1);
+        (UINT32_MAX >> (VM_RADIX_RUN - n));
     if (f->obj != f->top) {
-        above = vm_fault_above(f, self);
+        above = vm_fault_above(f, self, n);
         want &= ~above;
     }
     if (want != 0) {
         near.want = want;
         near.prot[0] = VM_ATTR_PROT(f->look.attr) & ~VM_PROT_WRITE;
         near.prot[0] |= VM_PROT_READ;
-        near.prot[1] = near.prot[0] | (f->obj == f->top &&
+        near.prot[1] = near.prot[0] | ((f->obj == f->top &&
             (f->look.attr & VM_ATTR_NEEDS_COPY) == 0 &&
-            f->top->copy == NULL ?
+            f->top->copy == NULL) || VM_MUTANT(AROUND_RIGHTS) ?
             VM_ATTR_PROT(f->look.attr) & VM_PROT_WRITE : 0);
         pmap_prefill(f->map->pmap, start, &near, f->look.seq);
     }
@@ -260,12 +287,13 @@ vm_fault_page_quick(struct vm_fault *f)
     return vm_fault_page(f);
 }
 
-/* One attempt, with or without the map's lock. */
+/* One attempt, with or without the map's lock; VM_E_NOSPACE: no table. */
 VM_FAULT_INLINE int
 vm_fault_try(struct vm_fault *f)
 {
     uint32_t attr;
-    int error = f->map_locked ?
+    int error = VM_MUTANT(NO_RECHECK) && f->waited != NULL ?
+        (f->look.seq = vm_seq_read(&f->map->seq), VM_OK) : f->map_locked ?
         vm_map_lookup_locked(f->map, f->va, &f->look) :
         vm_map_lookup(f->map, f->va, &f->look);
 
@@ -301,6 +329,8 @@ vm_fault_try(struct vm_fault *f)
             vm_fault_act(f);
         if (error != VM_OK) {
             vm_fault_undo(f);
+            /* No page table: another lack than that of a frame. */
+            error = error == VM_E_NOMEM ? VM_E_NOSPACE : error;
         } else if (f->collapse) {
             vm_object_collapse(f->top);
         }
@@ -314,15 +344,74 @@ vm_fault_try(struct vm_fault *f)
     return error;
 }
 
-static __attribute__((noinline)) int
-vm_fault_loop(struct vm_fault *f)
+/*
+ * The budget refuses a table, and nobody's can be evicted.  Who holds its
+ * pmap for progress gathers its tables anew; everybody faults again.
+ */
+static void
+vm_fault_refused(struct vm_fault *f)
 {
-    unsigned lost = 0;
-    int error;
+    struct vm_progress *t = f->thread;
+    struct pmap *pm = f->map->pmap;
+
+    if (t == NULL || t->held != pm) {
+        return;
+    }
+    pmap_release(pm);
+    if (pmap_discard(pm) == VM_OK) {
+        pmap_hold(pm);
+    } else {
+        /* Another thread holds it, too: for that one to get on. */
+        t->held = NULL;
+        t->count = 0;
+    }
+}
+
+/*
+ * There was no frame, or (table) no page table to enter one in: VM_E_RETRY,
+ * VM_OK (fault again) or VM_E_NOMEM.  turn: how often that was so before.
+ * Page tables of others are memory, too, so a few are freed in any case.
+ * Whether the budget refused a table is a guess, since others free what they
+ * have meanwhile; only a table that is refused again and again for no reason
+ * of the budget's is a lack of memory.
+ */
+static __attribute__((noinline)) int
+vm_fault_room(struct vm_fault *f, unsigned turn, bool table)
+{
+    struct pmap *pm = f->map->pmap;
+    bool over;
+
+    vm_fault_unlock_all(f);
+    f->progress = true;
+    over = table && pmap_is_over(pm);
+    if (turn < (table ? VM_FAULT_ROOMS : 1) && pmap_make_room(pm)) {
+        return VM_E_RETRY;
+    }
+    if (over || (table && pmap_is_over(pm))) {
+        if (f->copied) {
+            /* It was undone, and will count when it is done. */
+            f->kind = VM_STAT_FAULT_SOFT;
+        }
+        vm_fault_refused(f);
+        return VM_OK;
+    }
+    return table && turn < VM_FAULT_ROOMS ? VM_E_RETRY : VM_E_NOMEM;
+}
+
+/* error: what the first attempt gave; VM_E_RETRY: it is still to be made. */
+static __attribute__((noinline)) int
+vm_fault_loop(struct vm_fault *f, int error)
+{
+    unsigned lost = 0, rooms = 0;
 
     for (;;) {
         f->progress = false;
-        error = vm_fault_try(f);
+        if (error == VM_E_RETRY) {
+            error = vm_fault_try(f);
+        }
+        if (error == VM_E_NOMEM || error == VM_E_NOSPACE) {
+            error = vm_fault_room(f, rooms++, error == VM_E_NOSPACE);
+        }
         if (error != VM_E_RETRY) {
             break;
         }
@@ -341,11 +430,13 @@ vm_fault_loop(struct vm_fault *f)
         vm_mutex_unlock(&f->map->lock);
         f->map_locked = false;
     }
-    return error;
+    return error == VM_FAULT_DONE ? VM_OK : error;
 }
 
-int
-vm_fault(struct vm_map *map, vaddr_t va, vm_prot_t access)
+/* thread: whose fault it is, NULL: no program's. */
+VM_FAULT_INLINE int
+vm_fault_enter_at(struct vm_map *map, vaddr_t va, vm_prot_t access,
+    struct vm_progress *thread)
 {
     struct vm_fault f;
     int error;
@@ -363,13 +454,60 @@ vm_fault(struct vm_map *map, vaddr_t va, vm_prot_t access)
     f.top = NULL;
     f.obj = NULL;
     f.waited = NULL;
+    f.thread = thread;
     f.kind = VM_STAT_FAULTS;
     /* Once without the loop: nearly always that is all. */
     error = vm_fault_try(&f);
-    if (error == VM_E_RETRY) {
-        error = vm_fault_loop(&f);
+    if (error != VM_OK) {
+        error = vm_fault_loop(&f, error);
     }
     vm_stat_inc(error == VM_OK ? f.kind : VM_STAT_FAULT_ERRORS);
+    return error;
+}
+
+int
+vm_fault(struct vm_map *map, vaddr_t va, vm_prot_t access)
+{
+    return vm_fault_enter_at(map, va, access, NULL);
+}
+
+int
+vm_fault_resident(struct vm_map *map, vaddr_t va)
+{
+    struct vm_fault f = {
+        .map = map, .va = va, .access = VM_PROT_READ,
+        .action = VM_FAULT_ENTER, .resident = true,
+    };
+    int error = vm_map_lookup(map, va, &f.look);
+    vm_slot_t slot;
+    vm_prot_t prot;
+    paddr_t pa;
+
+    if (error != VM_OK) {
+        return error;
+    }
+    if (f.look.object == NULL || (f.look.attr & VM_PROT_READ) == 0 ||
+        (f.look.attr & VM_ATTR_TRANSITION) != 0) {
+        return VM_E_ADDRESS;
+    }
+    if (pmap_extract(map->pmap, va, &pa, &prot)) {
+        return VM_OK;
+    }
+    f.top = f.look.object;
+    f.obj = f.top;
+    f.pgno = f.look.pgno;
+    f.obj_pgno = f.pgno;
+    vm_object_lock(f.top);
+    error = VM_E_RETRY;
+    if (vm_seq_valid(&map->seq, f.look.seq)) {
+        f.obj = vm_object_chain_find(f.top, &f.obj_pgno, &slot);
+        f.page = vm_slot_page(slot);
+        if (f.page != NULL && vm_page_is_valid(f.page) &&
+            (f.page->forbidden & VM_PROT_READ) == 0) {
+            error = vm_fault_enter(&f);
+        }
+    }
+    vm_fault_unlock_objects(&f);
     return error;
 }
 
@@ -398,7 +536,7 @@ vm_fault_thread(struct vm_map *map, vaddr_t va, vm_prot_t access,
         pmap_hold(map->pmap);
         t->held = map->pmap;
     }
-    return vm_fault(map, va, access);
+    return vm_fault_enter_at(map, va, access, t);
 }
 
 int
@@ -409,7 +547,7 @@ vm_fault_wire(struct vm_map *map, vaddr_t va, bool copy_up)
         .action = VM_FAULT_WIRE, .own = copy_up, .kind = VM_STAT_FAULTS,
     };
 
-    return vm_fault_loop(&f);
+    return vm_fault_loop(&f, VM_E_RETRY);
 }
 
 int
@@ -420,7 +558,7 @@ vm_fault_own(struct vm_map *map, vaddr_t va)
         .action = VM_FAULT_OWN, .own = true, .kind = VM_STAT_FAULTS,
     };
 
-    return vm_fault_loop(&f);
+    return vm_fault_loop(&f, VM_E_RETRY);
 }
 
 /*
@@ -448,7 +586,7 @@ vm_map_move_bytes(struct vm_map *map, vaddr_t va, unsigned char *buf,
         int error;
 
         vm_mutex_lock(&map->lock);
-        error = vm_fault_loop(&f);
+        error = vm_fault_loop(&f, VM_E_RETRY);
         if (error != VM_OK) {
             return error;
         }

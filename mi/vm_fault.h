@@ -18,7 +18,10 @@
  *             VM_E_PAGER    the pager failed, or the object ends before
  *             VM_E_INTR     the thread was told to give up waiting
  * => After:   0: the translation was entered; it may be forgotten again
- *             before it is used
+ *             before it is used.  Or the budget of page tables has no room
+ *             just now (pmap_ctl.h) and all of it is held for progress by
+ *             others: nothing was entered, and who uses va faults again
+ * VM_E_NOMEM comes only after page tables of others were freed in vain.
  */
 int vm_fault(struct vm_map *map, vaddr_t va, vm_prot_t access)
     VM_MUST_CHECK;
@@ -28,6 +31,13 @@ int vm_fault(struct vm_map *map, vaddr_t va, vm_prot_t access)
  * holds its pmap against voluntary forgetting until it gets on: at its
  * next fault elsewhere, or when the kernel calls vm_progress_end() (it
  * blocks, exits, or enters the kernel for another reason).
+ *
+ * With a budget of page tables the hold alone is not enough: what the pmap
+ * has may be all that there is, and not what the instruction needs.  So a
+ * holder who is refused a table lets go, discards its own pmap and holds it
+ * again: from then on it gathers only what this one instruction touches,
+ * and pmap_budget_floor() is enough for that.  If others hold the pmap too,
+ * it only lets go, so that one of them can.
  */
 #define VM_PROGRESS_FAULTS 16u
 struct vm_progress {
@@ -76,8 +86,9 @@ int vm_object_read_page(struct vm_object *o, vm_pgno_t pgno, void *buf)
     VM_MUST_CHECK;
 
 /*
- * Fault-around: pages mapped with one that is asked for.  A power of two;
- * 1: none, more than 16 is 16.
+ * Fault-around: pages mapped with one that is asked for, the window that is
+ * aligned to their number.  A power of two; 1: none, more than 32 is 32.  A
+ * fault just where the last window ended looks ahead twice as far.
  */
 extern unsigned vm_fault_around;
 

@@ -30,6 +30,7 @@ struct vm_fault {
     bool copied;                /* page is a copy just made, unmapped yet */
     bool collapse;              /* the chain may be shortened after */
     vm_prot_t missing;          /* rights to demand of a pager's lock */
+    struct vm_progress *thread; /* who asks; NULL: not a program's thread */
     struct vm_lookup look;
     struct vm_object *top;      /* locked, from validation to the end */
     struct vm_object *obj;      /* locked; has the page; may be top */
@@ -42,12 +43,16 @@ struct vm_fault {
     size_t offset, size;        /* bytes of the page to copy */
 };
 
+/* No error and no page: the fault is over, f's program may go on. */
+#define VM_FAULT_DONE   (-1)
+
 /*
  * vm_fault_page - find or make the page that f wants.
  *
  * => Locks: top; on success top and obj; on failure none of the two, and
  *           if it had to sleep, not the map either
- * => Fails: VM_E_RETRY (look again), VM_E_NOMEM, VM_E_PAGER, VM_E_INTR
+ * => Fails: VM_E_RETRY (look again), VM_E_NOMEM, VM_E_PAGER, VM_E_INTR,
+ *           VM_FAULT_DONE (only for VM_FAULT_ENTER)
  */
 int vm_fault_page(struct vm_fault *f) VM_MUST_CHECK;
 
@@ -56,6 +61,16 @@ int vm_fault_page(struct vm_fault *f) VM_MUST_CHECK;
  * copied up.  Nobody has seen the copy, since top is still locked.
  */
 void vm_fault_undo(struct vm_fault *f);
+
+/*
+ * vm_fault_resident - enter va as a fault to read would, with neighbours, if
+ * that needs nothing but a look: the page is resident and allowed.  Once:
+ * whatever is in the way, it is given up.
+ *
+ * => Locks: none
+ * => Fails: VM_E_NOMEM, no page table; or something else
+ */
+int vm_fault_resident(struct vm_map *map, vaddr_t va) VM_MUST_CHECK;
 
 /*
  * vm_large.c.  fill: the page, EMPTY in top, which is plain, is to be

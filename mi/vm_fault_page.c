@@ -11,6 +11,7 @@
  *   file [  -   ]    E  backed by a pager: the same
  *   end  [  -   ]    F  nowhere: a zero page, at the end of the chain
  *                       for a read, in top for a write
+ *                    G  nowhere, and the entry has a server: ask it
  *
  * In every write case, if top has a snapshot that still looks through it,
  * the old contents are pushed first (vm_snapshot.c).
@@ -171,6 +172,41 @@ vm_fault_ask_unlock(struct vm_fault *f, struct vm_page *p)
     return vm_fault_sleep(f, p, t);
 }
 
+/* G: a server is asked; nothing is held or marked while it is. */
+static __attribute__((noinline)) int
+vm_fault_ask_server(struct vm_fault *f)
+{
+    struct vm_map *map = f->map;
+    struct vm_ticket t = vm_wait_ticket(vm_map_missing_event(map, f->va));
+    int error;
+
+    vm_fault_unlock_all(f);
+    f->progress = true;
+    f->kind = VM_STAT_FAULT_PAGEIN;
+    vm_stat_inc(VM_STAT_PAGEINS);
+    error = vm_map_server(map, f->va, f->access,
+        VM_ATTR_SERVER(f->look.attr), t);
+    /* The page was entered where it was brought: vm_map_supply(). */
+    return error != VM_OK ? error :
+        f->action == VM_FAULT_ENTER ? VM_FAULT_DONE : VM_E_RETRY;
+}
+
+/*
+ * The chain is somebody's whose server may yet bring the page: if it is
+ * not all this entry's own, zeros go to a front of its own.
+ */
+static bool
+vm_fault_wants_front(struct vm_fault *f)
+{
+    if (f->own || (f->obj->flags & VM_OBJ_MISSING) == 0 ||
+        f->action == VM_FAULT_COPY_OUT) {
+        return false;
+    }
+    f->own = true;
+    f->progress = true;
+    return (f->look.attr & VM_ATTR_NEEDS_COPY) != 0;
+}
+
 /* F, or E: the chain has no page. */
 static int
 vm_fault_absent(struct vm_fault *f)
@@ -189,6 +225,12 @@ vm_fault_absent(struct vm_fault *f)
         f->obj->copy == NULL && f->obj_pgno >= f->obj->npages) {
         /* The same through a private mapping (of a file that is shorter). */
         return vm_fault_fail(f, VM_E_PAGER);
+    }
+    if (f->map != NULL && VM_ATTR_SERVER(f->look.attr) != 0) {
+        return vm_fault_ask_server(f);
+    }
+    if (vm_fault_wants_front(f)) {
+        return vm_fault_fail(f, VM_E_RETRY);
     }
     f->page = NULL;
     f->kind = VM_STAT_FAULT_ZERO;
@@ -245,7 +287,7 @@ vm_fault_can_move(struct vm_fault *f)
         return false;
     }
     for (front = o->fronts; front != NULL; front = front->front_next) {
-        if (front == f->top) {
+        if (front == f->top || VM_MUTANT(MOVE_STEALS)) {
             continue;
         }
         if (++looked > 4 || (f->obj_pgno >= front->shadow_pgno &&
@@ -334,6 +376,25 @@ vm_fault_needs(struct vm_fault *f)
         f->access & ~VM_PROT_WRITE : f->access);
 }
 
+/* vm_object_chain_find() for f; most chains have one object, or two. */
+static inline void
+vm_fault_find(struct vm_fault *f, vm_slot_t *slot)
+{
+    struct vm_object *top = f->top, *back = top->shadow;
+
+    *slot = vm_radix_lookup(&top->pages, f->pgno);
+    f->obj_pgno = f->pgno;
+    f->obj = top;
+    if (*slot == VM_SLOT_EMPTY && back != NULL) {
+        f->obj_pgno += top->shadow_pgno;
+        vm_object_lock(back);
+        f->obj = vm_object_chain_find(back, &f->obj_pgno, slot);
+        if (f->obj != back) {
+            vm_object_unlock(back);
+        }
+    }
+}
+
 int
 vm_fault_page(struct vm_fault *f)
 {
@@ -342,8 +403,7 @@ vm_fault_page(struct vm_fault *f)
     vm_slot_t slot;
     int error = VM_OK;
 
-    f->obj_pgno = f->pgno;
-    f->obj = vm_object_chain_find(f->top, &f->obj_pgno, &slot);
+    vm_fault_find(f, &slot);
     p = vm_slot_page(slot);
     f->resident = false;
     f->copied = false;

@@ -288,6 +288,8 @@ vm_object_write_complete(struct vm_object *o, struct vm_page *p, bool ok)
     }
     if (!ok) {
         vm_page_set(p, VM_PG_MODIFIED);
+    } else if (VM_MUTANT(CLEAN_LATE)) {
+        vm_page_clear(p, VM_PG_MODIFIED);
     }
     evict = (vm_page_flags(p) & (VM_PG_EVICT | VM_PG_MODIFIED)) ==
         VM_PG_EVICT && p->wire_count == 0;
@@ -296,7 +298,11 @@ vm_object_write_complete(struct vm_object *o, struct vm_page *p, bool ok)
     vm_page_clear(p, VM_PG_CLEANING | VM_PG_EVICT | VM_PG_WROTE |
         VM_PG_FAILED | VM_PG_AGAIN);
     if (evict && swap) {
-        vm_swap_keep(p->link);
+        if (VM_MUTANT(SWAP_FREED)) {
+            vm_swap_free(p->link);
+        } else {
+            vm_swap_keep(p->link);
+        }
         vm_radix_replace(&o->pages, vm_get(&p->pgno),
             vm_slot_swap(p->link));
         vm_object_free_frame(p);

@@ -30,7 +30,7 @@
 
 #include "vm_types.h"
 
-#define VM_MAX_CPUS     64u
+#define VM_MAX_CPUS     63u    /* pmap/common: one bit more in a word */
 
 #ifndef VM_DEBUG
 #define VM_DEBUG 1

@@ -19,6 +19,7 @@ enum vm_rank {
     VM_RANK_OUTER = 1,  /* up to here: the embedder's, outside the core's */
     VM_RANK_MAP = VM_RANK_OUTER + 8,    /* address map (mutex) */
     VM_RANK_OBJECT,     /* memory object (mutex), front before backing */
+    VM_RANK_MAPS,       /* list of all maps (spin) */
     VM_RANK_LEAF,       /* leaf table (bit in its frame) */
     VM_RANK_ASID,       /* address-space identifiers (spin) */
     VM_RANK_LIMBO,      /* dropped subtrees (spin) */

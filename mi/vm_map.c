@@ -26,6 +26,7 @@
 
 #define VM_MAP_LOOKUPS  64u
 
+static _Atomic uint64_t vm_map_serials; /* never reset */
 static struct vm_zone vm_map_zone;
 static struct vm_zone vm_map_entry_zone;
 
@@ -36,12 +37,15 @@ vm_map_bootstrap(void)
     vm_zone_init(&vm_map_entry_zone, "vm_map_entry",
         sizeof(struct vm_map_entry));
     vm_map_copy_bootstrap();
+    vm_map_list_bootstrap();
+    vm_map_doze_bootstrap();
 }
 
 int
-vm_map_create(struct vm_map **out)
+vm_map_make(struct vm_map **out)
 {
     struct vm_map *map = vm_zone_alloc(&vm_map_zone);
+    vaddr_t start, end;
     int error;
 
     if (map == NULL) {
@@ -58,18 +62,37 @@ vm_map_create(struct vm_map **out)
     link_set(&map->hint, NULL);
     map->first = NULL;
     map->last = NULL;
+    map->full = (struct vm_map_full){ .from = ~(vaddr_t)0 };
     map->entries = 0;
     map->size = 0;
     map->waiting = false;
+    map->serial = atomic_fetch_add_explicit(&vm_map_serials, 1,
+        memory_order_relaxed) + 1;
+    vm_set(&map->around, 0);
+    vm_set(&map->hints, NULL);
+    vm_set(&map->rest, 0);
     vm_set(&map->ref_count, 1);
     error = pmap_create(&map->seq, &map->pmap);
     if (error != VM_OK) {
         vm_zone_free(&vm_map_zone, map);
         return error;
     }
-    pmap_bounds(map->pmap, &map->start, &map->end);
+    pmap_bounds(map->pmap, &start, &end);
+    vm_set(&map->start, start);
+    vm_set(&map->end, end);
     *out = map;
     return VM_OK;
+}
+
+int
+vm_map_create(struct vm_map **out)
+{
+    int error = vm_map_make(out);
+
+    if (error == VM_OK) {
+        vm_map_list_add(*out);
+    }
+    return error;
 }
 
 void
@@ -86,6 +109,8 @@ vm_map_unref(struct vm_map *map)
             memory_order_acq_rel) != 1) {
         return;
     }
+    vm_map_list_remove(map);
+    vm_map_hints_drop(map);
     /* First all translations at once, then what they translated to. */
     pmap_destroy(map->pmap);
     link_set(&map->root, NULL);
@@ -238,7 +263,7 @@ vm_map_range_check(const struct vm_map *map, vaddr_t start, vsize_t size)
         !vm_range_ok(start, size)) {
         return VM_E_INVAL;
     }
-    if (start < map->start || start + size > map->end) {
+    if (start < vm_get(&map->start) || start + size > vm_get(&map->end)) {
         return VM_E_ADDRESS;
     }
     return VM_OK;
@@ -275,14 +300,15 @@ int
 vm_map_lock_range(struct vm_map *map, vaddr_t start, vsize_t size,
     bool holes, struct vm_map_scan *scan)
 {
-    int error = vm_map_range_check(map, start, size);
+    int error;
 
-    if (error != VM_OK) {
-        return error;
-    }
     vm_map_lock(map);
     for (;;) {
-        error = vm_map_scan(map, start, start + size, holes, scan);
+        /* Each time: vm_map_configure() moves the bounds. */
+        error = vm_map_range_check(map, start, size);
+        if (error == VM_OK) {
+            error = vm_map_scan(map, start, start + size, holes, scan);
+        }
         if (error != VM_OK) {
             vm_map_unlock(map);
             return error;
@@ -308,7 +334,7 @@ vm_map_wait(struct vm_map *map, bool interruptible)
 }
 
 void
-vm_map_wake(struct vm_map *map)
+vm_map_settled(struct vm_map *map)
 {
     KASSERT(vm_map_is_locked(map));
     if (map->waiting) {
@@ -339,7 +365,7 @@ clip(struct vm_map *map, vaddr_t at, struct vm_map_entry *spare)
     vm_set(&spare->start, at);
     vm_set(&spare->end, vm_get(&e->end));
     vm_set(&spare->attr, vm_get(&e->attr));
-    spare->wired_count = e->wired_count;
+    spare->wired_count = VM_MUTANT(WIRE_CLIP) ? 0 : e->wired_count;
     if (object != NULL) {
         vm_set(&spare->object, object);
         vm_set(&spare->pgno, vm_map_entry_pgno(e, at));
@@ -391,20 +417,26 @@ vm_map_clip_range(struct vm_map *map, vaddr_t start, vaddr_t end)
     return VM_OK;
 }
 
-/* Are a and the entry after it one region cut in two? */
-static bool
-can_merge(struct vm_map_entry *a, struct vm_map_entry *b)
+bool
+vm_map_entry_continues(struct vm_map_entry *a, struct vm_map_entry *b)
 {
-    uint32_t attr = vm_get(&a->attr);
-
-    if (vm_get(&a->end) != vm_get(&b->start) || attr != vm_get(&b->attr) ||
-        (attr & VM_ATTR_TRANSITION) != 0 ||
+    if (vm_get(&a->end) != vm_get(&b->start) ||
         a->wired_count != b->wired_count ||
         vm_get(&a->object) != vm_get(&b->object)) {
         return false;
     }
     return vm_get(&a->object) == NULL ||
         vm_get(&a->pgno) + vm_map_entry_pages(a) == vm_get(&b->pgno);
+}
+
+/* Are a and the entry after it one region cut in two? */
+static bool
+can_merge(struct vm_map_entry *a, struct vm_map_entry *b)
+{
+    uint32_t attr = vm_get(&a->attr);
+
+    return attr == vm_get(&b->attr) && (attr & VM_ATTR_TRANSITION) == 0 &&
+        vm_map_entry_continues(a, b);
 }
 
 unsigned
@@ -414,7 +446,7 @@ vm_map_merge_range(struct vm_map *map, vaddr_t start, vaddr_t end)
     unsigned n = 0;
 
     KASSERT(vm_map_is_locked(map));
-    e = vm_map_tree_find(map, start > map->start ? start - 1 : start);
+    e = vm_map_tree_find(map, start > 0 ? start - 1 : start);
     while (e != NULL && e->next != NULL && vm_get(&e->end) <= end) {
         struct vm_map_entry *gone = e->next;
 
@@ -453,7 +485,7 @@ vm_map_simplify(struct vm_map *map)
     unsigned n;
 
     vm_map_lock(map);
-    n = vm_map_merge_range(map, map->start, map->end);
+    n = vm_map_merge_range(map, vm_get(&map->start), vm_get(&map->end));
     vm_map_unlock(map);
     return n;
 }
@@ -542,6 +574,9 @@ vm_map_resolve(struct vm_map *map, struct vm_map_entry *e, bool write)
     if (object == NULL) {
         KASSERT((attr & VM_ATTR_NEEDS_COPY) == 0);
         error = vm_object_create(vm_map_entry_pages(e), map, &object);
+        if (error == VM_OK && VM_ATTR_SERVER(attr) != 0) {
+            vm_object_set_missing(object);
+        }
         pgno = 0;
     } else if (!write || (attr & VM_ATTR_NEEDS_COPY) == 0) {
         return VM_OK;
@@ -576,10 +611,11 @@ vm_map_prepare_locked(struct vm_map *map, vaddr_t va, bool write)
     /*
      * The fault that asks decided by an older state.  Without the right
      * to write there is nothing to prepare: it looks again and sees that.
-     * (A wired entry that needs copy is never writable.)
+     * (A wired entry that needs copy is never writable.)  But a read may
+     * want a front, too, where others' servers have memory missing.
      */
-    return vm_map_resolve(map, e,
-        write && (vm_get(&e->attr) & VM_PROT_WRITE) != 0);
+    return vm_map_resolve(map, e, write && (vm_get(&e->attr) &
+        (VM_PROT_WRITE | VM_ATTR_WIRED)) != VM_ATTR_WIRED);
 }
 
 int

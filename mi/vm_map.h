@@ -40,6 +40,11 @@ struct pmap;
 #define VM_ATTR_WIRED           0x200u  /* frames held (wired_count > 0) */
 #define VM_ATTR_TRANSITION      0x400u  /* being wired: others wait */
 #define VM_ATTR_LARGE           0x800u  /* advised: fill by the run */
+/* Who is asked for pages that are missing: vm_map_serve(); 0: nobody. */
+#define VM_ATTR_SERVER_SHIFT    16
+#define VM_ATTR_SERVER(a)       ((a) >> VM_ATTR_SERVER_SHIFT)
+#define VM_ATTR_NO_SERVER       0xffffu
+#define VM_SERVER_MAX           0xffffu
 #define VM_ATTR(prot, max, inh) \
     ((prot) | (max) << 3 | (uint32_t)(inh) << 6)
 
@@ -66,13 +71,20 @@ struct vm_map {
     struct vm_map_entry *_Atomic root;  /* (m) written */
     struct vm_map_entry *_Atomic hint;  /* last lookup; a hint */
     struct vm_map_entry *first, *last;  /* (m) */
-    vaddr_t start, end;         /* (m) bounds, those of pmap */
+    _Atomic vaddr_t start, end; /* (m) written: bounds, those of pmap */
+    struct vm_map_full {        /* (m) no hole of size begins in it */
+        vaddr_t from, to;
+        vsize_t size;
+    } full;
     uint64_t entries;           /* (m) */
     vsize_t size;               /* (m) bytes mapped */
     struct pmap *pmap;          /* (c) */
+    uint64_t serial;            /* (c) never 0, no other map ever has it */
     _Atomic uint32_t ref_count;
     bool waiting;               /* (m) somebody waits for TRANSITION */
-    struct vm_hints *hints;     /* (m) of vm_map_doze(), or NULL */
+    _Atomic vaddr_t around;     /* where the last fault-around ended */
+    struct vm_hints *_Atomic hints;     /* (m) written: vm_map_doze() */
+    _Atomic uint32_t rest;      /* the embedder's own; 0 at first */
     struct vm_map *all_next, *all_prev;     /* (l) vm_map_list_lock */
 };
 
@@ -257,12 +269,10 @@ bool vm_map_region(struct vm_map *map, vaddr_t *addr,
 unsigned vm_map_simplify(struct vm_map *map);
 
 /*
- * vm_map_fork - a child map by each entry's inheritance.  The parent's
- * write rights to memory that is now copy-on-write are revoked everywhere
- * on return.
- * => Fails: VM_E_NOMEM; VM_E_NOSPACE, the default format of page table
- *           cannot reach the parent's addresses.  The parent reads, writes
- *           and shares as before
+ * vm_map_fork - a child map by each entry's inheritance, with page tables
+ * like the parent's.  The parent's write rights to memory that is now copy-
+ * on-write are revoked everywhere on return.
+ * => Fails: VM_E_NOMEM; the parent reads, writes and shares as before
  */
 int vm_map_fork(struct vm_map *parent, struct vm_map **child)
     VM_MUST_CHECK;
@@ -329,5 +339,45 @@ int vm_map_configure(struct vm_map *map, const struct pmap_config *config)
  */
 int vm_map_doze(struct vm_map *map) VM_MUST_CHECK;
 void vm_map_wake(struct vm_map *map);
+
+/*
+ * Anonymous memory whose missing pages a server outside brings
+ * (vm_map_serve.c).  Where nothing was written yet, a fault does not make a
+ * zero page but calls vm_map_server, which tells the server and sleeps on
+ * the ticket: then the fault looks again.
+ *
+ * vm_map_ask: => Locks: none held; a thread of the map, or of another one
+ *             => Fails: VM_E_INTR, VM_E_PAGER; VM_E_RETRY: look again.
+ *                VM_OK: the page was supplied since
+ * Without servers vm_map_server may be NULL.
+ *
+ * vm_map_serve - server (not 0) is to be asked for what is missing in
+ *     [start, +size) from now on; 0: nobody.  Holes do not matter, but
+ *     something must be there.  Pages that are there stay.  Copies of the
+ *     memory, by fork or else, and what moves are ordinary memory.
+ *     => Fails: VM_E_INVAL  also: not private anonymous memory
+ *               VM_E_PROT   it can never be written
+ *               VM_E_BUSY   it has another server
+ * vm_map_unserve - nobody is asked any more where that server was.
+ *     Both wake nobody: who asked before sleeps until vm_map_server's
+ *     wakes him.
+ * vm_map_supply - the page at va is p, a frame of kind VM_PAGE_OBJECT, of
+ *     no object; enters it (if it can) and wakes who waits for it.
+ *     => Fails: VM_E_ADDRESS  no server is asked there
+ *               VM_E_NOSPACE  a page is there, be it in swap
+ *               VM_E_NOMEM
+ *               VM_E_BUSY     the memory is shared by now
+ *               p is the caller's then
+ * vm_map_missing_event - what supply wakes.
+ */
+typedef int vm_map_ask(struct vm_map *map, vaddr_t va, vm_prot_t access,
+    unsigned server, struct vm_ticket ticket);
+extern vm_map_ask *vm_map_server;
+int vm_map_serve(struct vm_map *map, vaddr_t start, vsize_t size,
+    unsigned server) VM_MUST_CHECK;
+void vm_map_unserve(struct vm_map *map, unsigned server);
+int vm_map_supply(struct vm_map *map, vaddr_t va, struct vm_page *p)
+    VM_MUST_CHECK;
+const void *vm_map_missing_event(const struct vm_map *map, vaddr_t va);
 
 #endif

@@ -74,7 +74,8 @@ copy_begin(struct vm_map_entry *e, bool strict, struct vm_map_entry *c)
     vm_object_unlock(object);
     shared = (flags & (VM_OBJ_INTERNAL | VM_OBJ_SHARED)) != VM_OBJ_INTERNAL;
 
-    if (!needs_copy && !shared && e->wired_count > 0) {
+    if (!needs_copy && !shared && e->wired_count > 0 &&
+        !VM_MUTANT(FORK_WIRED)) {
         /* The second pass copies it now. */
         return VM_OK;
     }
@@ -240,17 +241,16 @@ fork_entry(struct vm_map *parent, struct vm_map *child,
     struct vm_map_entry *c;
     int error;
 
-    if (inherit == VM_INHERIT_NONE) {
+    if (inherit == VM_INHERIT_NONE && !VM_MUTANT(INHERIT_NONE)) {
         return VM_OK;
     }
-    if (start < child->start || end > child->end) {
-        return VM_E_NOSPACE;
-    }
+    KASSERT(start >= vm_get(&child->start) && end <= vm_get(&child->end));
     c = vm_map_entry_alloc(start, end, NULL, 0, 0);
     if (c == NULL) {
         return VM_E_NOMEM;
     }
-    error = inherit == VM_INHERIT_SHARE ? fork_share(parent, e, c) :
+    error = inherit == VM_INHERIT_SHARE && !VM_MUTANT(SHARE_COPIED) ?
+        fork_share(parent, e, c) :
         copy_begin(e, false, c);
     if (error != VM_OK) {
         vm_map_entry_free(c);
@@ -293,16 +293,16 @@ int
 vm_map_fork(struct vm_map *parent, struct vm_map **child)
 {
     struct vm_map *map;
-    int error = vm_map_create(&map);
+    int error = vm_map_make(&map);
 
     if (error != VM_OK) {
         return error;
     }
-    map->start = parent->start > map->start ? parent->start : map->start;
-    map->end = parent->end < map->end ? parent->end : map->end;
-
     vm_map_lock(parent);
     error = fork_settle(parent);
+    if (error == VM_OK) {
+        error = vm_map_configure_like(map, parent);
+    }
     for (struct vm_map_entry *e = parent->first; e != NULL &&
         error == VM_OK; e = e->next) {
         error = fork_entry(parent, map, e);
@@ -313,6 +313,7 @@ vm_map_fork(struct vm_map *parent, struct vm_map **child)
     }
     vm_map_unlock(parent);
     vm_map_tree_build(map);
+    vm_map_list_add(map);
     if (error != VM_OK) {
         vm_map_unref(map);
         return error;
@@ -428,8 +429,7 @@ vm_map_copyout(struct vm_map *map, struct vm_map_copy *copy, vaddr_t *addr)
     int error;
 
     vm_map_lock(map);
-    error = vm_map_tree_space(map, map->start, copy->size, VM_PAGE_SIZE,
-        &start);
+    error = vm_map_tree_space(map, 0, copy->size, VM_PAGE_SIZE, &start);
     if (error != VM_OK) {
         vm_map_unlock(map);
         return error;

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vm_map_impl.h - what the files that work on address maps share:
- * vm_map.c, vm_map_tree.c, vm_map_ops.c, vm_map_wire.c, vm_map_copy.c,
- * vm_map_move.c and vm_map_audit.c.  Nobody else includes it, but their tests.
+ * vm_map*.c.  Nobody else includes it, but their tests.
  *
  * How an operation on a range is made, everywhere:
  *
@@ -78,6 +77,9 @@ vm_map_is_locked(struct vm_map *map)
  * did not) want the sequence begun, unless nobody else can see the map.
  */
 void vm_map_tree_insert(struct vm_map *map, struct vm_map_entry *e);
+/* The same before next, NULL: at the end. */
+void vm_map_tree_insert_before(struct vm_map *map, struct vm_map_entry *e,
+    struct vm_map_entry *next);
 void vm_map_tree_remove(struct vm_map *map, struct vm_map_entry *e);
 void vm_map_tree_moved(struct vm_map *map, struct vm_map_entry *e);
 /*
@@ -93,9 +95,15 @@ struct vm_map_entry *vm_map_tree_walk(struct vm_map *map, vaddr_t va);
 /* The lowest hole at or above from, else the lowest; VM_E_NOSPACE. */
 int vm_map_tree_space(struct vm_map *map, vaddr_t from, vsize_t size,
     vsize_t align, vaddr_t *addr) VM_MUST_CHECK;
+/* The same, and the entry behind the hole or NULL. */
+int vm_map_tree_hole(struct vm_map *map, vaddr_t from, vsize_t size,
+    vsize_t align, vaddr_t *addr, struct vm_map_entry **next) VM_MUST_CHECK;
 void vm_map_tree_check(struct vm_map *map);
 
 /* vm_map.c: entries and ranges. */
+
+/* vm_map_create(), but not yet in the list of all maps. */
+int vm_map_make(struct vm_map **out) VM_MUST_CHECK;
 
 /* A filled entry in no map; VM_PAGE-aligned bounds, no wiring. */
 struct vm_map_entry *vm_map_entry_alloc(vaddr_t start, vaddr_t end,
@@ -121,8 +129,8 @@ void vm_map_lock(struct vm_map *map);
 void vm_map_unlock(struct vm_map *map);
 /* Sleep until some transition is over; unlocks and locks the map. */
 int vm_map_wait(struct vm_map *map, bool interruptible);
-/* Transitions are over; map locked. */
-void vm_map_wake(struct vm_map *map);
+/* Transitions are over: wake who waits for that; map locked. */
+void vm_map_settled(struct vm_map *map);
 
 /* Make start and end boundaries of entries; VM_E_NOMEM, all unchanged. */
 int vm_map_clip_range(struct vm_map *map, vaddr_t start, vaddr_t end)
@@ -130,6 +138,8 @@ int vm_map_clip_range(struct vm_map *map, vaddr_t start, vaddr_t end)
 /* The same with entries from vm_map_entry_alloc(); those used become NULL. */
 void vm_map_clip_spare(struct vm_map *map, vaddr_t start, vaddr_t end,
     struct vm_map_entry *spare[2]);
+/* Is b, right after a, the same memory as a would go on with? */
+bool vm_map_entry_continues(struct vm_map_entry *a, struct vm_map_entry *b);
 /* Merge all that can be merged at boundaries in [start, end]. */
 unsigned vm_map_merge_range(struct vm_map *map, vaddr_t start,
     vaddr_t end);
@@ -149,6 +159,25 @@ bool vm_map_entry_is_shared(struct vm_map_entry *e);
 
 /* vm_map_copy.c */
 void vm_map_copy_bootstrap(void);
+
+/*
+ * vm_map_list.c.  add: others find it from now on, so what it is made of is
+ * complete or locked.  remove: its last reference has gone.
+ */
+void vm_map_list_bootstrap(void);
+void vm_map_list_add(struct vm_map *map);
+void vm_map_list_remove(struct vm_map *map);
+
+/*
+ * vm_map_config.c: map, empty and in no list, gets tables like those of
+ * from, which is locked: VM_E_NOMEM.
+ */
+int vm_map_configure_like(struct vm_map *map, struct vm_map *from)
+    VM_MUST_CHECK;
+
+/* vm_map_doze.c */
+void vm_map_doze_bootstrap(void);
+void vm_map_hints_drop(struct vm_map *map);
 
 /*
  * vm_map_wire.c: e is wired in place and about to become writable: wire

@@ -52,6 +52,8 @@ move_entry(struct vm_map *map, struct vm_map_entry *e, vaddr_t delta)
     e->height = 1;
     vm_set(&e->start, vm_get(&e->start) + delta);
     vm_set(&e->end, vm_get(&e->end) + delta);
+    /* A server knows what is missing by its address. */
+    vm_set(&e->attr, vm_get(&e->attr) & VM_ATTR_NO_SERVER);
     vm_map_tree_insert(map, e);
 }
 
@@ -94,6 +96,11 @@ vm_map_move(struct vm_map *map, vaddr_t src, vsize_t size, vaddr_t dst)
         if (dst < src + size && src < dst + size) {
             vm_map_unlock(map);
             return VM_E_INVAL;
+        }
+        error = vm_map_range_check(map, dst, size);
+        if (error != VM_OK) {
+            vm_map_unlock(map);
+            return error;
         }
         (void)!vm_map_scan(map, dst, dst + size, true, &scan);
         if ((scan.any & VM_ATTR_TRANSITION) == 0) {
@@ -179,16 +186,14 @@ vm_map_extend(struct vm_map *map, vaddr_t end, vsize_t size)
 {
     struct vm_map_scan scan;
     struct vm_map_entry *e;
-    int error = vm_map_range_check(map, end, size);
+    int error;
 
-    if (error == VM_OK && end == map->start) {
-        error = VM_E_ADDRESS;
-    }
-    if (error != VM_OK) {
-        return error;
-    }
     vm_map_lock(map);
     for (;;) {
+        error = vm_map_range_check(map, end, size);
+        if (error != VM_OK) {
+            break;
+        }
         e = vm_map_tree_find(map, end - 1);
         if (e == NULL || vm_get(&e->end) != end) {
             error = VM_E_ADDRESS;

@@ -42,24 +42,27 @@ enter_check(const struct vm_map *map, const struct vm_map_args *a)
 
 /*
  * Where it goes: VM_E_NOSPACE.  With overwrite waits for transitions; *old
- * says whether something is there to be replaced.
+ * says whether something is there to be replaced; if not, *next is the
+ * entry behind it.
  */
 static int
 enter_place(struct vm_map *map, const struct vm_map_args *a, vaddr_t *start,
-    bool *old)
+    bool *old, struct vm_map_entry **next)
 {
     vsize_t align = a->align > VM_PAGE_SIZE ? a->align : VM_PAGE_SIZE;
     struct vm_map_scan scan;
+    int error;
 
     *old = false;
     if (a->anywhere) {
-        return vm_map_tree_space(map, vm_trunc_page(a->addr), a->size,
-            align, start);
+        return vm_map_tree_hole(map, vm_trunc_page(a->addr), a->size,
+            align, start, next);
     }
     *start = a->addr;
     for (;;) {
         (void)!vm_map_scan(map, a->addr, a->addr + a->size, true, &scan);
         if (scan.first == NULL) {
+            *next = vm_map_tree_find(map, a->addr);
             return VM_OK;
         }
         if (!a->overwrite) {
@@ -71,20 +74,37 @@ enter_place(struct vm_map *map, const struct vm_map_args *a, vaddr_t *start,
         }
         (void)vm_map_wait(map, false);
         *old = false;
+        error = vm_map_range_check(map, a->addr, a->size);
+        if (error != VM_OK) {
+            return error;
+        }
+    }
+}
+
+static inline bool
+is_like(struct vm_map_entry *a, struct vm_map_entry *b)
+{
+    return a != NULL && b != NULL && vm_get(&a->end) == vm_get(&b->start) &&
+        vm_get(&a->attr) == vm_get(&b->attr);
+}
+
+/* e is new or has changed: merge it with its neighbours, if it can be. */
+static inline void
+merge_around(struct vm_map *map, struct vm_map_entry *e)
+{
+    if (is_like(e->prev, e) || is_like(e, e->next)) {
+        vm_map_merge_range(map, vm_get(&e->start), vm_get(&e->end));
     }
 }
 
 /* Anonymous memory after more of the same: the entry below grows. */
 static bool
-enter_extend(struct vm_map *map, vaddr_t start, vaddr_t end, uint32_t attr)
+enter_extend(struct vm_map *map, struct vm_map_entry *next, vaddr_t start,
+    vaddr_t end, uint32_t attr)
 {
-    struct vm_map_entry *e;
+    struct vm_map_entry *e = next != NULL ? next->prev : map->last;
     struct vm_object *object;
 
-    if (start == map->start) {
-        return false;
-    }
-    e = vm_map_tree_find(map, start - 1);
     if (e == NULL || vm_get(&e->end) != start ||
         vm_get(&e->attr) != attr) {
         return false;
@@ -126,7 +146,7 @@ enter_object(const struct vm_map_args *a, struct vm_object **object,
 
 static int
 enter_commit(struct vm_map *map, const struct vm_map_args *a, vaddr_t start,
-    bool old, struct vm_map_entry **dead)
+    bool old, struct vm_map_entry *next, struct vm_map_entry **dead)
 {
     uint32_t attr = VM_ATTR(a->prot, a->max, a->inherit);
     vaddr_t end = start + a->size;
@@ -134,7 +154,9 @@ enter_commit(struct vm_map *map, const struct vm_map_args *a, vaddr_t start,
     struct vm_map_entry *e;
     int error;
 
-    if (a->object == NULL && !old && enter_extend(map, start, end, attr)) {
+    if (a->object == NULL && !old &&
+        enter_extend(map, next, start, end, attr)) {
+        merge_around(map, next != NULL ? next->prev : map->last);
         return VM_OK;
     }
     error = enter_object(a, &object, &attr);
@@ -160,9 +182,11 @@ enter_commit(struct vm_map *map, const struct vm_map_args *a, vaddr_t start,
     if (old) {
         *dead = vm_map_unlink_range(map, start, end);
         pmap_remove(map->pmap, start, end, NULL);
+        next = vm_map_tree_find(map, start);
     }
-    vm_map_tree_insert(map, e);
+    vm_map_tree_insert_before(map, e, next);
     vm_seq_end(&map->seq);
+    merge_around(map, e);
     return VM_OK;
 }
 
@@ -170,25 +194,26 @@ int
 vm_map_enter(struct vm_map *map, const struct vm_map_args *args,
     vaddr_t *addr)
 {
-    struct vm_map_entry *dead = NULL;
-    int error = enter_check(map, args);
-    vaddr_t start;
-    bool old;
+    struct vm_map_entry *dead = NULL, *next = NULL;
+    vaddr_t start = 0;
+    bool old = false;
+    int error;
 
-    if (error != VM_OK) {
-        return error;
-    }
     vm_map_lock(map);
-    error = enter_place(map, args, &start, &old);
+    error = enter_check(map, args);
     if (error == VM_OK) {
-        error = enter_commit(map, args, start, old, &dead);
+        error = enter_place(map, args, &start, &old, &next);
     }
     if (error == VM_OK) {
-        vm_map_merge_range(map, start, start + args->size);
+        error = enter_commit(map, args, start, old, next, &dead);
+    }
+    if (error == VM_OK) {
         *addr = start;
     }
     vm_map_unlock(map);
-    vm_map_dispose(map, dead);
+    if (dead != NULL) {
+        vm_map_dispose(map, dead);
+    }
     return error;
 }
 
@@ -208,11 +233,71 @@ vm_map_allocate(struct vm_map *map, vaddr_t *addr, vsize_t size,
     return vm_map_enter(map, &args, addr);
 }
 
-int
-vm_map_deallocate(struct vm_map *map, vaddr_t start, vsize_t size)
+/*
+ * What is common: all of it is one entry's.  That, with the map locked; or
+ * NULL, not locked, for whatever reason.
+ */
+static inline struct vm_map_entry *
+lock_entry(struct vm_map *map, vaddr_t start, vsize_t size)
 {
-    vaddr_t end = start + size, revoke = end;
-    struct vm_map_entry *dead;
+    struct vm_map_entry *e;
+
+    vm_mutex_lock(&map->lock);
+    if (vm_map_range_check(map, start, size) == VM_OK) {
+        e = vm_get(&map->hint);
+        if (e == NULL || vm_get(&e->map) != map || start -
+            vm_get(&e->start) >= vm_get(&e->end) - vm_get(&e->start)) {
+            e = vm_map_tree_find(map, start);
+        }
+        if (e != NULL && vm_get(&e->start) <= start &&
+            vm_get(&e->end) - start >= size &&
+            (vm_get(&e->attr) & VM_ATTR_TRANSITION) == 0) {
+            return e;
+        }
+    }
+    vm_map_unlock(map);
+    return NULL;
+}
+
+/* [start, end) goes: of whole entries, or of e alone.  Unlocks the map. */
+static inline int
+deallocate_commit(struct vm_map *map, struct vm_map_entry *e, vaddr_t start,
+    vaddr_t end)
+{
+    struct vm_map_entry *dead = e;
+    vaddr_t revoke = end;
+    struct pmap_batch late;
+
+    if (VM_MUTANT(RANGE_END)) {
+        revoke -= VM_PAGE_SIZE;
+    }
+    if (VM_MUTANT(BATCH_LATE)) {
+        pmap_batch_begin(&late);
+    }
+    vm_seq_begin(&map->seq);
+    if (e != NULL) {
+        vm_map_tree_remove(map, e);
+        e->next = NULL;
+    } else {
+        dead = vm_map_unlink_range(map, start, end);
+    }
+    if (revoke > start) {
+        pmap_remove(map->pmap, start, revoke,
+            VM_MUTANT(BATCH_LATE) ? &late : NULL);
+    }
+    vm_seq_end(&map->seq);
+    vm_map_unlock(map);
+    vm_map_dispose(map, dead);
+    if (VM_MUTANT(BATCH_LATE)) {
+        pmap_batch_commit(&late);
+    }
+    return VM_OK;
+}
+
+/* vm_map_deallocate() of anything. */
+static __attribute__((noinline)) int
+deallocate_range(struct vm_map *map, vaddr_t start, vsize_t size)
+{
     struct vm_map_scan scan;
     int error = vm_map_lock_range(map, start, size, true, &scan);
 
@@ -223,23 +308,27 @@ vm_map_deallocate(struct vm_map *map, vaddr_t start, vsize_t size)
         vm_map_unlock(map);
         return VM_OK;
     }
-    error = vm_map_clip_range(map, start, end);
+    error = vm_map_clip_range(map, start, start + size);
     if (error != VM_OK) {
         vm_map_unlock(map);
         return error;
     }
-    if (VM_MUTANT(RANGE_END)) {
-        revoke = end - VM_PAGE_SIZE;
+    return deallocate_commit(map, NULL, start, start + size);
+}
+
+int
+vm_map_deallocate(struct vm_map *map, vaddr_t start, vsize_t size)
+{
+    struct vm_map_entry *e = lock_entry(map, start, size);
+
+    if (e != NULL && vm_get(&e->start) == start &&
+        vm_get(&e->end) - start == size) {
+        return deallocate_commit(map, e, start, start + size);
     }
-    vm_seq_begin(&map->seq);
-    dead = vm_map_unlink_range(map, start, end);
-    if (revoke > start) {
-        pmap_remove(map->pmap, start, revoke, NULL);
+    if (e != NULL) {
+        vm_map_unlock(map);
     }
-    vm_seq_end(&map->seq);
-    vm_map_unlock(map);
-    vm_map_dispose(map, dead);
-    return VM_OK;
+    return deallocate_range(map, start, size);
 }
 
 /* attr after vm_map_protect(). */
@@ -254,10 +343,9 @@ protect_attr(uint32_t attr, vm_prot_t prot, bool set_max)
 
 /* Revoke what a range had and may have no more; sequence begun. */
 static void
-protect_revoke(struct vm_map *map, struct vm_map_entry *e, vm_prot_t was,
+protect_revoke(struct vm_map *map, vaddr_t start, vaddr_t end, vm_prot_t was,
     vm_prot_t now, struct pmap_batch *batch)
 {
-    vaddr_t start = vm_get(&e->start), end = vm_get(&e->end);
     vm_prot_t lost = was & ~now;
 
     if (was != VM_PROT_NONE && now == VM_PROT_NONE) {
@@ -283,11 +371,76 @@ protect_commit(struct vm_map *map, vaddr_t start, vaddr_t end,
         uint32_t now = protect_attr(was, prot, set_max);
 
         vm_set(&e->attr, now);
-        protect_revoke(map, e, VM_ATTR_PROT(was), VM_ATTR_PROT(now),
-            &batch);
+        if (!VM_MUTANT(PROTECT_LAST) || vm_get(&e->end) < end) {
+            protect_revoke(map, vm_get(&e->start), vm_get(&e->end),
+                VM_ATTR_PROT(was), VM_ATTR_PROT(now), &batch);
+        }
     }
     pmap_batch_commit(&batch);
     vm_seq_end(&map->seq);
+}
+
+/*
+ * The page between two entries of the same memory changes sides: upper, or
+ * lower, loses [start, end) to the other.
+ */
+static void
+protect_shift(struct vm_map_entry *lower, struct vm_map_entry *upper,
+    vaddr_t at)
+{
+    if (vm_get(&upper->object) != NULL) {
+        vm_set(&upper->pgno, vm_map_entry_pgno(upper, at));
+    }
+    vm_set(&lower->end, at);
+    vm_set(&upper->start, at);
+}
+
+/* Is it e's neighbour (or NULL), and would it have what e gives it? */
+static inline bool
+protect_takes(struct vm_map_entry *lower, struct vm_map_entry *upper,
+    struct vm_map_entry *taker, uint32_t attr)
+{
+    return taker != NULL && vm_get(&taker->attr) == attr &&
+        vm_map_entry_continues(lower, upper);
+}
+
+/*
+ * What is common: one entry has it all, and changes as a whole or has at
+ * its edge what its neighbour is already.  Nothing is allocated, and no
+ * tree changes since no hole does.  VM_E_RETRY: nothing has happened.
+ */
+static int
+protect_entry(struct vm_map *map, struct vm_map_entry *e, vaddr_t start,
+    vaddr_t end, vm_prot_t prot, bool set_max)
+{
+    uint32_t was = vm_get(&e->attr), now = protect_attr(was, prot, set_max);
+    bool low = vm_get(&e->start) == start, high = vm_get(&e->end) == end;
+    bool down = !high && low && protect_takes(e->prev, e, e->prev, now);
+    bool up = !low && high && protect_takes(e, e->next, e->next, now);
+
+    if ((prot & ~VM_ATTR_MAX(was)) != 0 && !VM_MUTANT(MAX_IGNORED)) {
+        return VM_E_PROT;
+    }
+    if (e->wired_count != 0 || !((low && high) || down || up)) {
+        return VM_E_RETRY;
+    }
+    vm_seq_begin(&map->seq);
+    if (down) {
+        protect_shift(e->prev, e, end);
+    } else if (up) {
+        protect_shift(e, e->next, start);
+    } else {
+        vm_set(&e->attr, now);
+    }
+    if (!VM_MUTANT(PROTECT_LAST)) {
+        protect_revoke(map, start, end, VM_ATTR_PROT(was),
+            VM_ATTR_PROT(now), NULL);
+    }
+    vm_seq_end(&map->seq);
+    if (low && high) {
+        merge_around(map, e);
+    }
+    return VM_OK;
 }
 
 /* An entry in range that is wired in place and is about to gain WRITE. */
@@ -309,8 +462,9 @@ protect_wired(struct vm_map *map, vaddr_t start, vaddr_t end,
     return NULL;
 }
 
-int
-vm_map_protect(struct vm_map *map, vaddr_t start, vsize_t size,
+/* vm_map_protect() of anything. */
+static __attribute__((noinline)) int
+protect_range(struct vm_map *map, vaddr_t start, vsize_t size,
     vm_prot_t prot, bool set_max)
 {
     vaddr_t end = start + size;
@@ -318,15 +472,13 @@ vm_map_protect(struct vm_map *map, vaddr_t start, vsize_t size,
     struct vm_map_scan scan;
     int error;
 
-    if ((prot & ~VM_PROT_ALL) != 0) {
-        return VM_E_INVAL;
-    }
     do {
         error = vm_map_lock_range(map, start, size, false, &scan);
         if (error != VM_OK) {
             return error;
         }
-        if ((prot & ~VM_ATTR_MAX(scan.all)) != 0) {
+        if ((prot & ~VM_ATTR_MAX(scan.all)) != 0 &&
+            !VM_MUTANT(MAX_IGNORED)) {
             vm_map_unlock(map);
             return VM_E_PROT;
         }
@@ -346,6 +498,25 @@ vm_map_protect(struct vm_map *map, vaddr_t start, vsize_t size,
         vm_map_unlock(map);
     } while (e != NULL && error == VM_OK);
     return error;
+}
+
+int
+vm_map_protect(struct vm_map *map, vaddr_t start, vsize_t size,
+    vm_prot_t prot, bool set_max)
+{
+    struct vm_map_entry *e;
+    int error = VM_E_RETRY;
+
+    if ((prot & ~VM_PROT_ALL) != 0) {
+        return VM_E_INVAL;
+    }
+    e = lock_entry(map, start, size);
+    if (e != NULL) {
+        error = protect_entry(map, e, start, start + size, prot, set_max);
+        vm_map_unlock(map);
+    }
+    return error != VM_E_RETRY ? error :
+        protect_range(map, start, size, prot, set_max);
 }
 
 /* In the attr of every entry of a range: these bits. */

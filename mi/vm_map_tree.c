@@ -22,7 +22,8 @@
 static vaddr_t
 entry_hole(struct vm_map *map, struct vm_map_entry *e)
 {
-    vaddr_t from = e->prev != NULL ? vm_get(&e->prev->end) : map->start;
+    vaddr_t from = e->prev != NULL ? vm_get(&e->prev->end) :
+        vm_get(&map->start);
 
     return vm_get(&e->start) - from;
 }
@@ -39,17 +40,25 @@ tree_gap(struct vm_map_entry *e)
     return e != NULL ? e->gap : 0;
 }
 
+/* The largest hole of the subtree of e with these sides. */
+static inline vaddr_t
+tree_largest(struct vm_map *map, struct vm_map_entry *e,
+    struct vm_map_entry *l, struct vm_map_entry *r)
+{
+    vaddr_t gap = entry_hole(map, e);
+
+    gap = tree_gap(l) > gap ? tree_gap(l) : gap;
+    return tree_gap(r) > gap ? tree_gap(r) : gap;
+}
+
 /* Height and gap of e from its children's. */
 static void
 tree_update(struct vm_map *map, struct vm_map_entry *e)
 {
     struct vm_map_entry *l = vm_get(&e->left), *r = vm_get(&e->right);
     unsigned hl = tree_height(l), hr = tree_height(r);
-    vaddr_t gap = entry_hole(map, e);
 
-    gap = tree_gap(l) > gap ? tree_gap(l) : gap;
-    gap = tree_gap(r) > gap ? tree_gap(r) : gap;
-    e->gap = gap;
+    e->gap = tree_largest(map, e, l, r);
     e->height = (uint8_t)(1 + (hl > hr ? hl : hr));
 }
 
@@ -138,57 +147,82 @@ tree_retrace(struct vm_map *map, struct vm_map_entry *e)
     while (e != NULL) {
         struct vm_map_entry *l = vm_get(&e->left), *r = vm_get(&e->right);
         unsigned hl = tree_height(l), hr = tree_height(r);
-        unsigned height = e->height;
-        vaddr_t gap = e->gap;
+        unsigned height = 1 + (hl > hr ? hl : hr), was = e->height;
+        vaddr_t gap = tree_largest(map, e, l, r), had = e->gap;
 
         if (hl > hr + 1 || hr > hl + 1) {
             e = tree_rotate(map, e, hl > hr);
+            height = e->height;
+            gap = e->gap;
         } else {
-            tree_update(map, e);
+            e->height = (uint8_t)height;
+            e->gap = gap;
         }
-        if (e->height == height && e->gap == gap) {
+        if (height == was && gap == had) {
             return;
         }
         e = e->parent;
     }
 }
 
-void
-vm_map_tree_insert(struct vm_map *map, struct vm_map_entry *e)
+/* e's hole has changed, no height: as tree_retrace(). */
+static void
+tree_regap(struct vm_map *map, struct vm_map_entry *e)
 {
-    struct vm_map_entry *parent = NULL, *at = vm_get(&map->root);
-    vaddr_t start = vm_get(&e->start);
-    bool left = false;
+    for (; e != NULL; e = e->parent) {
+        vaddr_t gap = tree_largest(map, e, vm_get(&e->left),
+            vm_get(&e->right));
 
-    while (at != NULL) {
-        parent = at;
-        left = start < vm_get(&at->start);
-        at = left ? vm_get(&at->left) : vm_get(&at->right);
+        if (e->gap == gap) {
+            return;
+        }
+        e->gap = gap;
     }
-    e->prev = parent == NULL || !left ? parent : parent->prev;
-    e->next = e->prev == NULL ? map->first : e->prev->next;
-    *(e->prev == NULL ? &map->first : &e->prev->next) = e;
-    *(e->next == NULL ? &map->last : &e->next->prev) = e;
-    KASSERT(e->prev == NULL || vm_get(&e->prev->end) <= start);
-    KASSERT(e->next == NULL || vm_get(&e->next->start) >= vm_get(&e->end));
+}
+
+/*
+ * Of two entries that follow each other, the upper one has no left side or
+ * the lower one no right side: that is where e belongs.
+ */
+void
+vm_map_tree_insert_before(struct vm_map *map, struct vm_map_entry *e,
+    struct vm_map_entry *next)
+{
+    struct vm_map_entry *prev = next == NULL ? map->last : next->prev;
+    struct vm_map_entry *parent = prev;
+
+    e->prev = prev;
+    e->next = next;
+    *(prev == NULL ? &map->first : &prev->next) = e;
+    *(next == NULL ? &map->last : &next->prev) = e;
+    KASSERT(prev == NULL || vm_get(&prev->end) <= vm_get(&e->start));
+    KASSERT(next == NULL || vm_get(&next->start) >= vm_get(&e->end));
 
     vm_set(&e->map, map);
-    e->parent = parent;
-    if (parent == NULL) {
-        link_set(&map->root, e);
-    } else if (left) {
+    if (next != NULL && vm_get(&next->left) == NULL) {
+        parent = next;
         link_set(&parent->left, e);
-    } else {
+    } else if (prev != NULL) {
         link_set(&parent->right, e);
+    } else {
+        link_set(&map->root, e);
     }
+    e->parent = parent;
     tree_update(map, e);
     tree_retrace(map, parent);
     /* The successor's hole shrank, too. */
-    if (e->next != parent) {
-        tree_retrace(map, e->next);
+    if (next != parent) {
+        tree_regap(map, next);
     }
     map->entries++;
-    map->size += vm_get(&e->end) - start;
+    map->size += vm_get(&e->end) - vm_get(&e->start);
+}
+
+void
+vm_map_tree_insert(struct vm_map *map, struct vm_map_entry *e)
+{
+    vm_map_tree_insert_before(map, e,
+        vm_map_tree_find(map, vm_get(&e->start)));
 }
 
 void
@@ -267,6 +301,17 @@ tree_remove_inner(struct vm_map *map, struct vm_map_entry *e)
     return from;
 }
 
+/* The hole behind e (NULL: the first one) may have grown. */
+static void
+full_until(struct vm_map *map, struct vm_map_entry *e)
+{
+    vaddr_t hole = e != NULL ? vm_get(&e->end) : 0;
+
+    if (hole < map->full.to) {
+        map->full.to = hole;
+    }
+}
+
 void
 vm_map_tree_remove(struct vm_map *map, struct vm_map_entry *e)
 {
@@ -285,8 +330,9 @@ vm_map_tree_remove(struct vm_map *map, struct vm_map_entry *e)
     tree_retrace(map, from);
     /* The successor's hole grew. */
     if (e->next != from) {
-        tree_retrace(map, e->next);
+        tree_regap(map, e->next);
     }
+    full_until(map, e->prev);
 
     vm_set(&e->map, NULL);
     if (vm_get(&map->hint) == e) {
@@ -299,8 +345,9 @@ vm_map_tree_remove(struct vm_map *map, struct vm_map_entry *e)
 void
 vm_map_tree_moved(struct vm_map *map, struct vm_map_entry *e)
 {
-    tree_retrace(map, e);
-    tree_retrace(map, e->next);
+    tree_regap(map, e);
+    tree_regap(map, e->next);
+    full_until(map, e->prev);
 }
 
 struct vm_map_entry *
@@ -384,7 +431,7 @@ space_next(struct vm_map *map, struct vm_map_entry *e, vsize_t need)
  */
 static bool
 space_search(struct vm_map *map, vaddr_t from, vsize_t size, vsize_t align,
-    vsize_t need, uint64_t tries, vaddr_t *addr)
+    vsize_t need, uint64_t tries, vaddr_t *addr, struct vm_map_entry **next)
 {
     struct vm_map_entry *e = vm_map_tree_find(map, from);
     vaddr_t low = from;
@@ -394,11 +441,12 @@ space_search(struct vm_map *map, vaddr_t from, vsize_t size, vsize_t align,
         e = e->next;
     }
     for (; tries > 0; tries--) {
-        vaddr_t high = e != NULL ? vm_get(&e->start) : map->end;
+        vaddr_t high = vm_get(e != NULL ? &e->start : &map->end);
         vaddr_t at = (low + align - 1) & ~(align - 1);
 
         if (at >= low && at <= high && high - at >= size) {
             *addr = at;
+            *next = e;
             return true;
         }
         if (e == NULL) {
@@ -416,11 +464,11 @@ space_search(struct vm_map *map, vaddr_t from, vsize_t size, vsize_t align,
  */
 static bool
 space_aligned(struct vm_map *map, vaddr_t from, vsize_t size,
-    vsize_t align, vaddr_t *addr)
+    vsize_t align, vaddr_t *addr, struct vm_map_entry **next)
 {
     vsize_t roomy = size + align - VM_PAGE_SIZE;
 
-    if (space_search(map, from, size, align, size, 32, addr)) {
+    if (space_search(map, from, size, align, size, 32, addr, next)) {
         return true;
     }
     if (align == VM_PAGE_SIZE) {
@@ -428,25 +476,59 @@ space_aligned(struct vm_map *map, vaddr_t from, vsize_t size,
         return false;
     }
     if (roomy >= size &&
-        space_search(map, from, size, align, roomy, UINT64_MAX, addr)) {
+        space_search(map, from, size, align, roomy, UINT64_MAX, addr, next)) {
         return true;
     }
-    return space_search(map, from, size, align, size, UINT64_MAX, addr);
+    return space_search(map, from, size, align, size, UINT64_MAX, addr, next);
+}
+
+static __attribute__((noinline)) int
+space_find(struct vm_map *map, vaddr_t from, vsize_t size, vsize_t align,
+    vaddr_t *addr, struct vm_map_entry **next)
+{
+    vaddr_t start = vm_get(&map->start), end = vm_get(&map->end);
+
+    if (size > end - start) {
+        return VM_E_NOSPACE;
+    }
+    if (from > start && from < end &&
+        space_aligned(map, from, size, align, addr, next)) {
+        /* Pages fit wherever there is room, and below there is none. */
+        if (align == VM_PAGE_SIZE) {
+            map->full = (struct vm_map_full){ from, *addr, size };
+        }
+        return VM_OK;
+    }
+    return space_aligned(map, start, size, align, addr, next) ?
+        VM_OK : VM_E_NOSPACE;
+}
+
+int
+vm_map_tree_hole(struct vm_map *map, vaddr_t from, vsize_t size,
+    vsize_t align, vaddr_t *addr, struct vm_map_entry **next)
+{
+    struct vm_map_full *full = &map->full;
+
+    vaddr_t at = full->to > from ? full->to : from;
+
+    /* What was full for no larger a size still is. */
+    if (from == full->from && from > vm_get(&map->start) &&
+        size >= full->size && align == VM_PAGE_SIZE &&
+        space_search(map, at, size, align, size, 32, addr, next)) {
+        full->to = *addr;
+        full->size = size;
+        return VM_OK;
+    }
+    return space_find(map, from, size, align, addr, next);
 }
 
 int
 vm_map_tree_space(struct vm_map *map, vaddr_t from, vsize_t size,
     vsize_t align, vaddr_t *addr)
 {
-    if (size > map->end - map->start) {
-        return VM_E_NOSPACE;
-    }
-    if (from > map->start && from < map->end &&
-        space_aligned(map, from, size, align, addr)) {
-        return VM_OK;
-    }
-    return space_aligned(map, map->start, size, align, addr) ?
-        VM_OK : VM_E_NOSPACE;
+    struct vm_map_entry *next;
+
+    return vm_map_tree_hole(map, from, size, align, addr, &next);
 }
 
 static unsigned

@@ -123,7 +123,7 @@ wire_finish(struct vm_map *map, struct vm_map_entry *first, vaddr_t end,
         vm_set(&e->attr, attr);
     }
     vm_seq_end(&map->seq);
-    vm_map_wake(map);
+    vm_map_settled(map);
 }
 
 /* Clip, and give every entry the object that it needs. */
@@ -281,6 +281,6 @@ vm_map_rewire(struct vm_map *map, struct vm_map_entry *e)
         rewire_set(map, e, old, pgno, attr);
         vm_object_unref(front, map);
     }
-    vm_map_wake(map);
+    vm_map_settled(map);
     return error;
 }

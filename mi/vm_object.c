@@ -176,6 +176,7 @@ vm_object_shadow(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages,
     front->shadow = o;
     front->shadow_pgno = pgno + (VM_MUTANT(SHADOW_OFFSET) ? 1 : 0);
     vm_object_lock(o);
+    front->flags |= o->flags & VM_OBJ_MISSING;
     /* The owner's reference becomes the front's: same count, no owner. */
     o->ref_count++;
     vm_object_drop_locked(o, owner);
@@ -192,6 +193,14 @@ vm_object_set_shared(struct vm_object *o)
 {
     vm_object_lock(o);
     o->flags |= VM_OBJ_SHARED;
+    vm_object_unlock(o);
+}
+
+void
+vm_object_set_missing(struct vm_object *o)
+{
+    vm_object_lock(o);
+    o->flags |= VM_OBJ_MISSING;
     vm_object_unlock(o);
 }
 
@@ -225,6 +234,28 @@ vm_page_lock_object(struct vm_page *p)
     }
 }
 
+static inline int
+object_add_page(struct vm_object *o, vm_pgno_t pgno, struct vm_page *p,
+    uint32_t flags)
+{
+    int error = vm_radix_insert(&o->pages, pgno, (vm_slot_t)p);
+
+    if (error == VM_OK) {
+        o->flags |= VM_OBJ_USED;
+        vm_set(&p->object, o);
+        vm_set(&p->pgno, pgno);
+        vm_set(&p->flags, flags);
+    }
+    return error;
+}
+
+int
+vm_object_add_page(struct vm_object *o, vm_pgno_t pgno, struct vm_page *p,
+    uint32_t flags)
+{
+    return object_add_page(o, pgno, p, flags);
+}
+
 struct vm_page *
 vm_object_new_page(struct vm_object *o, vm_pgno_t pgno, uint32_t flags,
     enum vm_alloc who)
@@ -234,14 +265,10 @@ vm_object_new_page(struct vm_object *o, vm_pgno_t pgno, uint32_t flags,
     if (p == NULL) {
         return NULL;
     }
-    if (vm_radix_insert(&o->pages, pgno, (vm_slot_t)p) != VM_OK) {
+    if (object_add_page(o, pgno, p, flags) != VM_OK) {
         vm_page_free(p);
         return NULL;
     }
-    o->flags |= VM_OBJ_USED;
-    vm_set(&p->object, o);
-    vm_set(&p->pgno, pgno);
-    vm_set(&p->flags, flags);
     return p;
 }
 

@@ -41,7 +41,8 @@ struct vm_map;
 #define VM_OBJ_CACHE     32u    /* its pager holds a reference */
 #define VM_OBJ_ORPHAN    64u    /* its pager died: what is not here is lost */
 #define VM_OBJ_USED      128u   /* has, or had, a page */
-#define VM_OBJ_RUNS      256u   /* has, or had, a run: vm_large.c */
+#define VM_OBJ_MISSING   256u   /* what is not here may be a server's */
+#define VM_OBJ_RUNS      512u   /* has, or had, a run: vm_large.c */
 
 struct vm_object {
     void *zone_link;            /* the zone's, while free */
@@ -166,6 +167,8 @@ int vm_object_resize(struct vm_object *o, vm_pgno_t npages);
 
 /* Several maps will see each other's writes from now on. */
 void vm_object_set_shared(struct vm_object *o);
+/* What o does not hold, a server brings where one is asked. */
+void vm_object_set_missing(struct vm_object *o);
 
 /*
  * vm_object_collapse - shorten the chain below front.

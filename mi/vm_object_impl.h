@@ -45,7 +45,7 @@ vm_object_page(struct vm_object *o, vm_pgno_t pgno)
 static inline bool
 vm_object_is_plain(struct vm_object *o)
 {
-    return (o->flags & (VM_OBJ_INTERNAL | VM_OBJ_DEAD)) ==
+    return (o->flags & (VM_OBJ_INTERNAL | VM_OBJ_DEAD | VM_OBJ_MISSING)) ==
         VM_OBJ_INTERNAL && o->shadow == NULL && o->copy == NULL;
 }
 
@@ -63,6 +63,9 @@ vm_page_is_valid(struct vm_page *p)
  */
 struct vm_page *vm_object_new_page(struct vm_object *o, vm_pgno_t pgno,
     uint32_t flags, enum vm_alloc who);
+/* The same with a frame that the caller has; VM_E_NOMEM: he keeps it. */
+int vm_object_add_page(struct vm_object *o, vm_pgno_t pgno,
+    struct vm_page *p, uint32_t flags) VM_MUST_CHECK;
 /* Take p out of o and free it, with its translations; wakes waiters. */
 void vm_object_free_page(struct vm_object *o, struct vm_page *p);
 /* The same for whatever the slot holds: page or swap. */

@@ -33,7 +33,8 @@ vm_pageout_page(struct vm_object *o, struct vm_page *p)
         }
         return true;
     }
-    if (!vm_page_is_valid(p) || p->wire_count > 0 ||
+    if (!vm_page_is_valid(p) ||
+        (p->wire_count > 0 && !VM_MUTANT(PAGEOUT_WIRED)) ||
         (flags & (VM_PG_CLEANING | VM_PG_UNLOCKING)) != 0) {
         return false;
     }

@@ -60,7 +60,7 @@ vm_object_push(struct vm_object *o, vm_pgno_t pgno, struct vm_page *p)
     struct vm_page *new;
     vm_pgno_t k;
 
-    if (copy == NULL) {
+    if (copy == NULL || VM_MUTANT(NO_PUSH)) {
         return VM_OK;
     }
     if (!vm_mutex_trylock(&copy->lock)) {

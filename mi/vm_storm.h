@@ -35,6 +35,7 @@ struct vm_storm {
                                    floor and a few tables more */
     uint64_t done[VM_STORM_KINDS];
     uint64_t refused[VM_STORM_KINDS];   /* held, busy, cannot reach ... */
+    uint64_t budget_before;     /* of the machine */
 };
 
 /*
@@ -42,7 +43,9 @@ struct vm_storm {
  *
  * => Context: a thread, no lock held; may sleep for a map's lock
  * => Returns: what it was
- * vm_storm_end: budgets, formats and large leaves are as they were before.
+ * vm_storm_begin: kinds is not 0, of known kinds.  Set s->budget after it.
+ * vm_storm_end: the machine's budget is what it was; where a kind may have
+ * changed it, every map has tables like those of a new map, and no limit.
  */
 void vm_storm_begin(struct vm_storm *s, uint32_t kinds, uint64_t seed);
 enum vm_storm_kind vm_storm_step(struct vm_storm *s);

@@ -2,11 +2,13 @@
 """./pal debug: a program on one of the kernels, under gdb.
 
 QEMU starts stopped and serves gdb at a socket; gdb-multiarch is given the
-kernel's symbols and the commands of tools/gdb (docs/debugging.md).
+kernel's symbols and the commands of tools/gdb (docs/debugging.md).  With
+--replay the machine is one that ./pal run --record ran (record.py).
 """
 
 import argparse
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -20,6 +22,7 @@ import build
 import console
 import elf
 import machine
+import record
 import run
 from guest import CannotStart, Guest
 from initrd import Archive, Bad
@@ -30,7 +33,19 @@ HELP = """\
 gdb stops the machine before its first instruction: set a breakpoint and say
 "continue".  Leaving gdb ends the machine.  What the program prints comes to
 this terminal; the log is build/logs/debug-ARCH.log.
+
+--replay: gdb stops where the recorded run failed (--at), as often as one
+likes at the same instruction; "monitor info replay" tells its number.
 """
+
+# Where --at stops.
+PLACES = {
+    "start": (),
+    "fault": ("break *unix_fault", "continue"),
+    "panic": ("break *kern_panic", "break *kern_panic_frame", "continue"),
+    "exit": ("break *md_exit", "continue"),
+    "end": ("continue",),
+}
 
 
 @dataclass
@@ -43,18 +58,16 @@ class StoppedSetup(machine.Setup):
             "-S", "-gdb", f"unix:{self.socket},server=on,wait=off"]
 
 
-def gdb_command(arch, flavour, socket, more=()):
-    # The ELF file has the symbols, also where a flat image is booted.
-    image = os.path.join(os.path.dirname(machine.kernel_path(arch, flavour)),
-                         "kernel")
-    return ["gdb-multiarch", "-q", "-nx", image,
+def gdb_command(setup, more=()):
+    return ["gdb-multiarch", "-q", "-nx", setup.symbols,
             "-x", os.path.join(ROOT, "tools", "gdb", "pal.py"),
-            "-ex", f"target remote {socket}", *more]
+            "-ex", f"target remote {setup.socket}", *more]
 
 
-def run_gdb(setup, flavour, sinks, gdb_args, log_path, **options):
+def run_gdb(setup, sinks, gdb_args, log_path, **options):
     """Start the machine and gdb; the CompletedProcess of gdb."""
     guest = Guest(setup, log_path, sinks, log_all=True)
+    guest.grace = None
     failed = []
 
     def serve():
@@ -75,21 +88,38 @@ def run_gdb(setup, flavour, sinks, gdb_args, log_path, **options):
             raise failed[0]
         if not thread.is_alive():
             raise CannotStart(guest.qemu_said.strip() or "QEMU ended")
-        return subprocess.run(
-            gdb_command(setup.arch, flavour, setup.socket, gdb_args),
-            **options)
+        return subprocess.run(gdb_command(setup, gdb_args), **options)
     finally:
         guest.stop("gdb has ended")
         thread.join()
         signal.signal(signal.SIGINT, old)
 
 
+def place(text):
+    if text not in PLACES and not re.fullmatch(r"\d+", text):
+        raise ValueError
+    return text
+
+
+place.__name__ = f"place ({', '.join(PLACES)}, a number)"
+
+
 def parser():
     p = Parser(prog="pal debug", allow_abbrev=False, epilog=HELP,
                usage="./pal debug --arch ARCH [OPTION]... "
-               "[PROGRAM [ARG]...]",
+               "[PROGRAM [ARG]...]\n       ./pal debug --replay DIR "
+               "[--at PLACE] [--reverse] [-x FILE]...",
                formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--arch", choices=machine.ARCHES, required=True)
+    p.add_argument("--arch", choices=machine.ARCHES)
+    p.add_argument("--replay", metavar="DIR",
+                   help="what ./pal run --record DIR ran")
+    p.add_argument("--at", metavar="PLACE", type=place,
+                   help="where the replay first stops: "
+                   + ", ".join(PLACES) + ", or the number of an instruction "
+                   "(default: panic, exit, or the end, as it ended)")
+    p.add_argument("--reverse", action="store_true",
+                   help="gdb's reverse-stepi and reverse-continue work in "
+                   "the replay (not on riscv64)")
     p.add_argument("--mem", metavar="SIZE", type=run.memory_size,
                    default=machine.size("256M"),
                    help="RAM of the machine (default: 256M)")
@@ -121,6 +151,62 @@ def archive_of(args, words):
     return archive
 
 
+def default_place(recording):
+    if recording.panic:
+        return "panic"
+    return "end" if recording.status is None else "exit"
+
+
+def commands_at(where):
+    """gdb's commands that go there and tell which instruction that is."""
+    if where.isdigit():
+        commands = (f"monitor replay_break {where}", "continue")
+    else:
+        commands = PLACES[where]
+    return (*commands, "monitor info replay")
+
+
+def replay_setup(recording, socket, reverse):
+    if reverse and recording.arch == "riscv64":
+        raise Usage("--reverse: QEMU's riscv64 does not stop at the earlier "
+                    "instruction; leave it out")
+    return recording.setup(socket, reverse)
+
+
+def replay(args, p, words):
+    for name in ("arch", "mem", "files", "env", "kernel", "option",
+                 "icount"):
+        if getattr(args, name) != p.get_default(name):
+            raise Usage("--replay: the recording says what ran; leave out "
+                        f"--{name.removesuffix('s')}")
+    if words:
+        raise Usage(f"--replay: leave out {words[0]}, the recording says "
+                    "what ran")
+    recording = record.load(args.replay)
+    where = args.at or default_place(recording)
+    commands = commands_at(where)
+    if args.reverse:
+        commands = ("monitor savevm start", *commands)
+    more = [word for command in commands for word in ("-ex", command)]
+    how = recording.reason or f"exit status {recording.status}"
+    print(f"pal: {recording.arch}, {recording.flavour} kernel, "
+          f"{recording.seconds} s; ended by: {how}")
+    with tempfile.TemporaryDirectory(dir=machine.BUILD) as directory:
+        setup = replay_setup(recording, os.path.join(directory, "gdb"),
+                             args.reverse)
+        return with_gdb(setup, more, args)
+
+
+def with_gdb(setup, more, args):
+    """Interactive; gdb's exit status."""
+    more += [word for path in args.scripts for word in ("-x", path)]
+    sinks = {stream: run.writer(1) for stream in
+             (console.OUT, console.ERR, console.TEST)}
+    log_path = os.path.join(machine.BUILD, "logs", f"debug-{setup.arch}.log")
+    print("pal: " + shlex.join(gdb_command(setup, more)), flush=True)
+    return run_gdb(setup, sinks, more, log_path).returncode
+
+
 def command_debug(arguments):
     p = parser()
     options, words = p.split(arguments)
@@ -128,16 +214,20 @@ def command_debug(arguments):
     if not shutil.which("gdb-multiarch"):
         raise machine.Bad("gdb-multiarch is not installed; as root: "
                           "apt-get install gdb-multiarch")
+    if args.replay is not None:
+        try:
+            return replay(args, p, words)
+        except CannotStart as error:
+            raise Usage(str(error)) from error
+    if args.arch is None or args.at or args.reverse:
+        p.error("--at and --reverse need --replay" if args.arch else
+                "give --arch, or --replay")
     flavour = args.kernel or ("debug" if words else "test")
     try:
         run.build_all([args.arch], flavour, args.no_install)
     except build.BuildFailed as failed:
         print(f"pal: build failed: {failed}", file=sys.stderr)
         return run.MACHINE_FAILED
-    log_path = os.path.join(machine.BUILD, "logs", f"debug-{args.arch}.log")
-    more = [word for path in args.scripts for word in ("-x", path)]
-    sinks = {stream: run.writer(1) for stream in
-             (console.OUT, console.ERR, console.TEST)}
     try:
         archive = archive_of(args, words)
         with tempfile.TemporaryDirectory(dir=machine.BUILD) as directory:
@@ -149,9 +239,6 @@ def command_debug(arguments):
                 args.arch, machine.kernel_path(args.arch, flavour), initrd,
                 archive and archive.first, args.mem, tuple(args.option),
                 args.icount, socket=os.path.join(directory, "gdb"))
-            print("pal: " + shlex.join(gdb_command(args.arch, flavour,
-                                                   setup.socket, more)))
-            return run_gdb(setup, flavour, sinks, more,
-                           log_path).returncode
+            return with_gdb(setup, [], args)
     except (elf.Unfit, Bad, CannotStart) as error:
         raise Usage(str(error)) from error

@@ -55,7 +55,7 @@ def main(argv):
         try:
             # KTAP comes from gdb alone: the machine's words go to the log.
             return debug.run_gdb(
-                setup, "debug", {}, gdb_arguments(), log,
+                setup, {}, gdb_arguments(), log,
                 env=environment, cwd=ROOT, stdin=subprocess.DEVNULL,
                 timeout=SECONDS).returncode
         except (CannotStart, subprocess.TimeoutExpired) as error:

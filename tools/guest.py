@@ -21,6 +21,7 @@ LAST_WORD = re.compile(r"pal: (exit|signal) (\d+)$")
 SWITCHED_OFF = re.compile(r"pal: process \d+ leaves the machine$")
 LOST = re.compile(r"^(?:not given back: |pal: process \d+ does not end)")
 CANNOT_RUN = re.compile(r"^pal: cannot run (.*)")
+REFUSED = re.compile(r"^(option \w+=.*: .*)")
 PANIC = re.compile(r"^panic\b[^:]*: *(.*)")
 CHUNK = 65536
 # QEMU ends at once after the last word; if not, it is ended.
@@ -39,6 +40,7 @@ class Ending:
     interrupted: bool = False
     lost: list = field(default_factory=list)    # what was not given back
     cannot_run: str = ""    # why the first program did not start
+    refused: str = ""       # the option of the kernel's that cannot be
 
     @property
     def ok(self):
@@ -62,6 +64,7 @@ class Guest:
         self.broken_pipe = False
         self.lost = []
         self.cannot_run = ""
+        self.refused = ""
         self.panic = None
         self.qemu_said = ""
         self.to_guest = b""
@@ -69,6 +72,8 @@ class Guest:
         self.interrupted_at = 0.0
         self.heard = 0.0
         self.stopped = None
+        self.stopped_at = 0.0
+        self.grace = GRACE      # None: somebody looks at it in a debugger
 
     def run(self, source=None, silence=None, limit=None, at_end=True):
         """Until it ends.  source: descriptor of its standard input; None:
@@ -108,9 +113,11 @@ class Guest:
             self.stop("stopped by three interrupts")
 
     def stop(self, reason):
-        self.stopped = self.stopped or reason
+        if not self.stopped:
+            self.stopped = reason
+            self.stopped_at = time.monotonic()
         if self.qemu:
-            self.qemu.kill()
+            self.qemu.send_signal(self.setup.end_signal)
 
     # -- inside -----------------------------------------------------------
 
@@ -143,7 +150,10 @@ class Guest:
             self.stop(f"not done after {limit} s")
         elif silence and now - self.heard > silence:
             self.stop(f"silent for {silence} s")
-        elif self.last_word and now - self.heard > GRACE:
+        elif self.last_word and self.grace and \
+                now - self.heard > self.grace:
+            self.qemu.kill()
+        if self.stopped and now - self.stopped_at > GRACE:
             self.qemu.kill()
 
     def _watch_input(self, raw):
@@ -236,6 +246,8 @@ class Guest:
             self.lost.append(line)
         elif match := CANNOT_RUN.search(line):
             self.cannot_run = match[1]
+        elif match := REFUSED.search(line):
+            self.refused = match[1]
         elif (match := PANIC.search(line)) and self.panic is None:
             self.panic = match[1] or line
 
@@ -244,6 +256,7 @@ class Guest:
             return self.qemu.wait(GRACE)
         except subprocess.TimeoutExpired:
             self.stop("QEMU closed its output and did not end")
+            self.qemu.kill()
             return self.qemu.wait()
 
     def _ending(self, code):
@@ -264,6 +277,8 @@ class Guest:
         elif self.qemu_said.strip():
             reason = ("QEMU failed: "
                       + self.qemu_said.strip().splitlines()[-1])
+        elif self.refused and kernel == 2:
+            return Ending(None, self.refused, kernel, refused=self.refused)
         elif code < 0:
             reason = f"QEMU was killed by {signal.Signals(-code).name}"
         else:

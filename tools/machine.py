@@ -9,6 +9,7 @@ firmware or device tree.
 import os
 import re
 import shutil
+import signal
 import time
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from packages import ROOT
 BUILD = os.path.join(ROOT, "build")
 MIN_MEMORY = 64 << 20
 DEFAULT_MEMORY = 1 << 30
+RECORD_DISK = 128 << 20         # what a recorded run may come to
 # The date of a counting machine (2024-01-01), as in the bench's rules.
 ICOUNT_DATE = 1704067200
 ICOUNT = ["-icount", "shift=0,sleep=off", "-seed", "1",
@@ -139,6 +141,9 @@ class Setup:
     icount: bool = False
     accel: str = "tcg"
 
+    # How QEMU is told to end.
+    end_signal = signal.SIGKILL
+
     def command(self):
         machine = MACHINES[self.arch]
         # A process that dies takes its machine along.
@@ -158,6 +163,11 @@ class Setup:
         if self.icount:
             argv += ICOUNT
         return argv
+
+    @property
+    def symbols(self):
+        """The ELF file; where a flat image is booted, it lies beside."""
+        return os.path.join(os.path.dirname(self.kernel), "kernel")
 
     def command_line(self):
         date = ICOUNT_DATE if self.icount else int(time.time())

@@ -15,6 +15,7 @@ import machine
 import packages
 import report
 import run
+import stress
 from packages import ROOT
 from runner import Runner
 from usage import Parser, Usage, positive
@@ -28,6 +29,7 @@ usage: ./pal COMMAND [OPTIONS]
   run     run a static Linux program, or a shell, on one of the kernels
   debug   run a program on one of the kernels under gdb
   test    build everything, run all tests, print one summary
+  stress  throw page tables away under load, and prove that nothing is lost
   bench   what operations cost in guest instructions, beside Linux
   count   count instructions per operation of the bench programs
   setup   install what the build needs (Debian packages)
@@ -175,6 +177,7 @@ COMMANDS = {"test": command_test, "count": command_count,
             "setup": command_setup, "boot": boot.command_boot,
             "run": run.command_run, "debug": debug.command_debug,
             "bench": bench.command_bench,
+            "stress": stress.command_stress,
             "help": command_help, "--help": command_help, "-h": command_help}
 
 

@@ -4,6 +4,7 @@
 import argparse
 import os
 import re
+import shlex
 import signal
 import sys
 import tempfile
@@ -16,6 +17,7 @@ import elf
 import kvm
 import machine
 import packages
+import record
 from guest import CannotStart, Guest
 from initrd import Archive, Bad
 from usage import Parser, Usage
@@ -57,13 +59,18 @@ def parser():
                    help="the guest's clock counts guest instructions")
     p.add_argument("--accel", choices=("tcg", "kvm", "auto"), default="tcg",
                    help="who executes it (default: tcg)")
-    p.add_argument("--kernel", choices=("debug", "release"),
+    p.add_argument("--kernel", choices=("debug", "release", "test"),
                    default="release", help="default: release")
+    p.add_argument("--record", metavar="DIR",
+                   help="keep in DIR what ./pal debug --replay needs")
     p.add_argument("--busybox", metavar="FILE",
                    default=os.environ.get("PAL_BUSYBOX"),
                    help="without PROGRAM: the shell, a static busybox "
                    "(default: $PAL_BUSYBOX, /bin/busybox if it fits, else "
                    "a small monitor)")
+    p.add_argument("--tables", metavar="N",
+                   help="the budget of page tables of all programs: a number "
+                   "of pages, or bytes with K or M")
     p.add_argument("--option", metavar="K=V", action="append", default=[],
                    help="a further option for the kernel")
     p.add_argument("-v", "--verbose", action="store_true",
@@ -199,18 +206,24 @@ class Raw:
         termios.tcsetattr(self.descriptor, termios.TCSADRAIN, self.saved)
 
 
-def execute(setup, log_path, sinks, terminal):
+def execute(guest):
     """Run with this process's standard input."""
-    kind = TerminalGuest if terminal else Guest
-    guest = kind(setup, log_path, sinks)
     old = signal.signal(signal.SIGINT, lambda *_: guest.interrupt())
     try:
-        if not terminal:
+        if not isinstance(guest, TerminalGuest):
             return guest.run(source=0)
         with Raw(0):
             return guest.run(source=0)
     finally:
         signal.signal(signal.SIGINT, old)
+
+
+def check_record(args):
+    if args.accel == "kvm" or args.icount:
+        raise Usage("--record counts instructions in its own way; leave out "
+                    + ("--icount" if args.icount else "--accel kvm"))
+    args.accel = "tcg"
+    record.prepare(args.record)
 
 
 def program_and_arguments(words, args):
@@ -219,6 +232,8 @@ def program_and_arguments(words, args):
     for text in args.files:
         host_and_guest(text)
     machine.check_memory(args.arch, args.mem)
+    if args.record is not None:
+        check_record(args)
     # What can be refused is refused before anything is built.
     if words and os.path.exists(words[0]):
         elf.check(words[0], args.arch)
@@ -272,17 +287,27 @@ def run_archive(archive, args, accel, terminal):
     sinks = {console.OUT: writer(1), console.ERR: writer(2)}
     if args.verbose:
         sinks[console.LOG] = writer(2)
-    options = (*args.option, *(["tty=1"] if terminal else []))
+    options = (*args.option, *(["tty=1"] if terminal else []),
+               *([f"tables={args.tables}"] if args.tables else []))
     with tempfile.TemporaryDirectory(dir=machine.BUILD) as directory:
         initrd = os.path.join(directory, "initrd")
         archive.write(initrd)
-        ending = execute(machine.Setup(
+        setup = machine.Setup(
             args.arch, machine.kernel_path(args.arch, args.kernel), initrd,
-            archive.first, args.mem, options, args.icount, accel),
-            log_path, sinks, terminal)
+            archive.first, args.mem, options, args.icount, accel)
+        kind = TerminalGuest if terminal else Guest
+        if args.record is not None:
+            ending = record.run(args.record, setup, log_path, sinks, kind,
+                                execute=execute)
+            print(f"pal: ./pal debug --replay {shlex.quote(args.record)} "
+                  "replays this run", file=sys.stderr)
+        else:
+            ending = execute(kind(setup, log_path, sinks))
     if ending.interrupted:
         print("pal: stopped", file=sys.stderr)
         return INTERRUPTED
+    if ending.refused:
+        raise Usage(ending.refused)
     if ending.status is None:
         print(f"pal: {ending.reason}; the kernel's log: "
               f"{os.path.relpath(log_path)}", file=sys.stderr)

@@ -14,6 +14,7 @@ import lint
 import pal
 import selftest_bench
 import selftest_guest
+import selftest_stress
 from runner import Runner
 from usage import Usage
 
@@ -196,7 +197,8 @@ def main(argv):
     tests = {name.removeprefix("test_").replace("_", "-"): function
              for name, function in {**globals(),
                                     **vars(selftest_guest),
-                                    **vars(selftest_bench)}.items()
+                                    **vars(selftest_bench),
+                                    **vars(selftest_stress)}.items()
              if name.startswith("test_")}
     printer = ktap.Printer(list(tests), args.pattern)
     for name in printer.names:

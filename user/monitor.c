@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <sys/stat.h>
 
 #include "mach_vm.h"
@@ -136,13 +137,163 @@ cmd_stat(int argc, char **argv)
         s.collapses, s.bypasses, s.snapshots, s.forks);
 }
 
+/* ---- page tables -------------------------------------------------------- */
+
+/* A process number, "all", or NULL: ourselves. */
+static mach_task_t
+task_named(const char *word)
+{
+    return word == NULL ? mach_task_self() :
+        strcmp(word, "all") == 0 ? VM_ALL : atoi(word);
+}
+
+static void
+say_result(kern_return_t r)
+{
+    static const char *const why[] = {
+        [KERN_SUCCESS] = "done",
+        [KERN_NO_SPACE] = "it has memory where that does not reach",
+        [KERN_INVALID_ARGUMENT] = "there is no such thing",
+        [KERN_FAILURE] = "it runs, or is busy",
+        [KERN_INVALID_TASK] = "no child of this program",
+        [KERN_NOT_SUPPORTED] = "this kernel cannot",
+    };
+    bool known = r >= 0 && (size_t)r < sizeof(why) / sizeof(why[0]) &&
+        why[r] != NULL;
+
+    printf("%s\n", known ? why[r] : "refused");
+}
+
 static void
 cmd_discard(int argc, char **argv)
 {
-    mach_task_t task = argc > 1 ? atoi(argv[1]) : mach_task_self();
+    say_result(vm_discard(task_named(argc > 1 ? argv[1] : NULL), 0, 0));
+}
 
-    printf("%s\n", vm_discard(task, 0, 0) == KERN_SUCCESS ?
-        "page tables thrown away" : "refused");
+/* A budget in one line; kib: what a table takes. */
+static void
+print_budget(const char *who, mach_task_t task, uint64_t kib)
+{
+    struct vm_table_budget b;
+    char limit[32] = "no limit";
+
+    if (vm_table_budget(task, VM_BUDGET_ASK, &b) != KERN_SUCCESS) {
+        return;
+    }
+    if (b.limit != 0) {
+        snprintf(limit, sizeof(limit), "limit %" PRIu64, b.limit);
+    }
+    printf("%8s  %6" PRIu64 " tables, %6" PRIu64 " KiB, %s, peak %" PRIu64
+        ", evicted %" PRIu64 "\n", who, b.tables, b.tables * kib, limit,
+        b.peak, b.evicted);
+}
+
+static void
+cmd_tables(int argc, char **argv)
+{
+    uint64_t kib = (uint64_t)sysconf(_SC_PAGESIZE) / 1024;
+    mach_task_t task = task_named(argc > 1 ? argv[1] : NULL);
+    DIR *d = opendir("/proc");
+    struct dirent *e;
+
+    if (argc > 2) {
+        say_result(vm_table_budget(task, strtoull(argv[2], NULL, 0), NULL));
+    }
+    print_budget("machine", VM_BUDGET_MACHINE, kib);
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        if (atoi(e->d_name) > 1) {
+            print_budget(e->d_name, atoi(e->d_name), kib);
+        }
+    }
+    if (d != NULL) {
+        closedir(d);
+    }
+}
+
+static void
+cmd_format(int argc, char **argv)
+{
+    mach_task_t task = task_named(argc > 1 ? argv[1] : NULL);
+    char text[256];
+
+    if (argc > 2) {
+        say_result(vm_configure(task, argv[2]));
+    }
+    if (vm_configuration(task, text, sizeof(text)) == KERN_SUCCESS) {
+        printf("%s", text);
+    }
+}
+
+/* Names with commas between them, or every; 0: none is called that. */
+static uint32_t
+storm_kinds(char *list)
+{
+    static const char *const names[VM_STORM_KINDS] = VM_STORM_NAMES;
+    uint32_t kinds = 0;
+
+    for (char *w = strtok(list, ","); w != NULL; w = strtok(NULL, ",")) {
+        uint32_t kind = strcmp(w, "every") == 0 ?
+            (1u << VM_STORM_KINDS) - 1 : 0;
+
+        for (unsigned i = 0; i < VM_STORM_KINDS; i++) {
+            kind |= strcmp(w, names[i]) == 0 ? 1u << i : 0;
+        }
+        if (kind == 0) {
+            printf("there is no storm %s\n", w);
+            return 0;
+        }
+        kinds |= kind;
+    }
+    return kinds;
+}
+
+static void
+cmd_storm(int argc, char **argv)
+{
+    static const char *const names[VM_STORM_KINDS] = VM_STORM_NAMES;
+    struct vm_storm_report r;
+    uint32_t kinds = 0;
+
+    if (argc > 1 && strcmp(argv[1], "off") != 0) {
+        kinds = storm_kinds(argv[1]);
+    }
+    if (argc > 1 && (kinds != 0 || strcmp(argv[1], "off") == 0)) {
+        say_result(vm_storm(kinds, argc > 2 ? strtoull(argv[2], NULL, 0) :
+            1000, 1, 0));
+    }
+    if (vm_storm_report(&r) != KERN_SUCCESS) {
+        return;
+    }
+    printf("%s for %" PRIu64 " ms\n", r.kinds != 0 ? "blows" : "calm, blew",
+        r.nanoseconds / 1000000);
+    for (unsigned i = 0; i < VM_STORM_KINDS; i++) {
+        if (r.done[i] + r.refused[i] != 0) {
+            printf("  %-8s %" PRIu64 " done, %" PRIu64 " refused\n",
+                names[i], r.done[i], r.refused[i]);
+        }
+    }
+    printf("since boot: %" PRIu64 " soft faults, tables made %" PRIu64
+        " evicted %" PRIu64 ", mismatches %" PRIu64 "\n", r.soft_faults,
+        r.tables_made, r.evicted, r.mismatches);
+}
+
+static void
+cmd_heal(int argc, char **argv)
+{
+    mach_task_t task = argc > 1 ? task_named(argv[1]) : VM_ALL;
+    uint64_t n;
+
+    if (vm_heal(task, 1, &n) == KERN_SUCCESS) {
+        printf("%" PRIu64 " translations were wrong\n", n);
+    } else {
+        printf("refused\n");
+    }
+}
+
+static void
+cmd_doze(int argc, char **argv)
+{
+    say_result(vm_doze(task_named(argc > 1 ? argv[1] : NULL)));
 }
 
 static const struct command commands[] = {
@@ -152,7 +303,14 @@ static const struct command commands[] = {
     { "cd", "[DIR]  go there", cmd_cd },
     { "map", "[PID]  regions of an address space", cmd_map },
     { "stat", "memory and faults of the machine", cmd_stat },
-    { "discard", "[PID]  throw page tables away", cmd_discard },
+    { "tables", "[PID [LIMIT]]  page tables of each; 0: no limit",
+        cmd_tables },
+    { "format", "[PID [WHAT]]  their format: sv48, 16k, untagged, large ...",
+        cmd_format },
+    { "discard", "[PID|all]  throw page tables away", cmd_discard },
+    { "storm", "[LIST [RATE]|off]  blows: page,range,table ...", cmd_storm },
+    { "heal", "[PID]  verify page tables, repair", cmd_heal },
+    { "doze", "PID  take the tables of one that sleeps", cmd_doze },
     { "exit", "[STATUS]  leave the machine", cmd_exit },
     { NULL, NULL, NULL }
 };

@@ -41,34 +41,39 @@ struct fpsimd {                         /* q0-q31 follow */
     uint32_t fpsr, fpcr;
 };
 
-struct context {                        /* ucontext and sigcontext */
+struct ucontext {                       /* up to what nobody uses */
     uint64_t flags, link;
     struct md_altstack stack;
     uint64_t mask;
-    uint8_t unused[128];                /* 1024 signals; alignment */
-    uint64_t fault_address;
-    uint64_t x[31];
-    uint64_t sp, pc, pstate, pad;
 };
-_Static_assert(sizeof(struct context) == 464 &&
-    __builtin_offsetof(struct context, fault_address) == 176, "ucontext");
 
-/* Three parts, so that the vectors go where they belong in one copy. */
-struct sighead {
-    uint8_t info[INFO_SIZE];
-    struct context uc;
-    struct fpsimd fpsimd;
+struct registers {                      /* in a frame, too */
+    uint64_t x[31];
+    uint64_t sp, pc, pstate;
 };
+_Static_assert(__builtin_offsetof(struct md_frame, pstate) ==
+    __builtin_offsetof(struct registers, pstate), "md_frame");
+
+/* Where what is, so that all goes there from where it stands. */
+#define AT_INFO         0u
+#define INFO_SIZE       128u
+#define AT_UCONTEXT     INFO_SIZE
+#define AT_FAULT        (AT_UCONTEXT + 176u)    /* sigcontext */
+#define AT_REGISTERS    (AT_FAULT + 8)
+#define AT_RECORDS      (AT_UCONTEXT + 464u)
+#define AT_VECTORS      (AT_RECORDS + sizeof(struct fpsimd))
+#define AT_TAIL         (AT_VECTORS + VECTORS_SIZE)
+#define VECTORS_SIZE    USER_FPSR
+_Static_assert(AT_REGISTERS + sizeof(struct registers) + 8 == AT_RECORDS,
+    "sigcontext");
+
 struct sigtail {
     struct record esr;                  /* or the end */
     uint64_t esr_value;
     uint64_t end[2];
     uint64_t fp, lr;
 };
-#define VECTORS_SIZE    USER_FPSR
-#define VECTORS_AT      sizeof(struct sighead)
-#define TAIL_AT         (VECTORS_AT + VECTORS_SIZE)
-#define FRAME_BYTES     (TAIL_AT + sizeof(struct sigtail))
+#define FRAME_BYTES     (AT_TAIL + sizeof(struct sigtail))
 _Static_assert(FRAME_BYTES % 16 == 0, "stack");
 
 static const uint32_t trampoline[] = {
@@ -83,22 +88,16 @@ md_trampoline(size_t *size)
     return trampoline;
 }
 
-/* ESR_EL1 goes with a fault only: si_code is positive then. */
-static void
-put_fault(struct sighead *head, struct sigtail *tail,
-    const struct md_frame *f, int signo)
+/* The fault of a siginfo (si_code is positive then), or 0: ESR_EL1 goes with
+ * one only. */
+static bool
+has_fault(const uint8_t *info, int signo)
 {
     int32_t code;
 
-    memcpy(&code, head->info + INFO_CODE, sizeof(code));
-    if (code <= 0 || (signo != SIGNAL_SEGV && signo != SIGNAL_BUS &&
-        signo != SIGNAL_ILL && signo != SIGNAL_TRAP)) {
-        return;
-    }
-    memcpy(&head->uc.fault_address, head->info + INFO_ADDR,
-        sizeof(uint64_t));
-    tail->esr = (struct record){ ESR_MAGIC, sizeof(tail->esr) + 8 };
-    tail->esr_value = f->esr;
+    memcpy(&code, info + INFO_CODE, sizeof(code));
+    return code > 0 && (signo == SIGNAL_SEGV || signo == SIGNAL_BUS ||
+        signo == SIGNAL_ILL || signo == SIGNAL_TRAP);
 }
 
 int
@@ -107,27 +106,35 @@ md_signal_push(struct md_frame *f, struct md_user *u,
 {
     vaddr_t top = s->stack != 0 ? s->stack : f->sp;
     vaddr_t at = (top & ~(vaddr_t)15) - FRAME_BYTES;
+    const uint8_t *info = s->info;
+    const struct ucontext uc = { .stack = s->alt, .mask = s->mask };
     struct sigtail tail = { .fp = f->x[29], .lr = f->x[30] };
-    struct sighead head = {
-        .uc = { .stack = s->alt, .mask = s->mask, .sp = f->sp, .pc = f->pc,
-            .pstate = f->pstate },
-        .fpsimd.head = { FPSIMD_MAGIC, sizeof(struct fpsimd) + VECTORS_SIZE }
+    struct fpsimd fpsimd = {
+        .head = { FPSIMD_MAGIC, sizeof(fpsimd) + VECTORS_SIZE }
     };
+    uint64_t fault = 0;
 
     md_user_save(u);
-    memcpy(head.info, s->info, INFO_SIZE);
-    memcpy(head.uc.x, f->x, sizeof(head.uc.x));
-    memcpy(&head.fpsimd.fpsr, u->bytes + USER_FPSR, 8);
-    put_fault(&head, &tail, f, s->signo);
-    if (md_copyout(at, &head, sizeof(head)) != VM_OK ||
-        md_copyout(at + VECTORS_AT, u->bytes, VECTORS_SIZE) != VM_OK ||
-        md_copyout(at + TAIL_AT, &tail, sizeof(tail)) != VM_OK) {
+    memcpy(&fpsimd.fpsr, u->bytes + USER_FPSR, 8);
+    if (has_fault(info, s->signo)) {
+        memcpy(&fault, info + INFO_ADDR, sizeof(fault));
+        tail.esr = (struct record){ ESR_MAGIC, sizeof(tail.esr) + 8 };
+        tail.esr_value = f->esr;
+    }
+    if (md_copyout(at + AT_INFO, info, INFO_SIZE) != VM_OK ||
+        md_copyout(at + AT_UCONTEXT, &uc, sizeof(uc)) != VM_OK ||
+        md_copyout(at + AT_FAULT, &fault, sizeof(fault)) != VM_OK ||
+        md_copyout(at + AT_REGISTERS, f, sizeof(struct registers)) !=
+            VM_OK ||
+        md_copyout(at + AT_RECORDS, &fpsimd, sizeof(fpsimd)) != VM_OK ||
+        md_copyout(at + AT_VECTORS, u->bytes, VECTORS_SIZE) != VM_OK ||
+        md_copyout(at + AT_TAIL, &tail, sizeof(tail)) != VM_OK) {
         return VM_E_ADDRESS;
     }
     f->x[0] = (uint64_t)s->signo;
-    f->x[1] = at;
-    f->x[2] = at + INFO_SIZE;
-    f->x[29] = at + TAIL_AT + __builtin_offsetof(struct sigtail, fp);
+    f->x[1] = at + AT_INFO;
+    f->x[2] = at + AT_UCONTEXT;
+    f->x[29] = at + AT_TAIL + __builtin_offsetof(struct sigtail, fp);
     f->x[30] = s->restorer != 0 ? s->restorer : s->trampoline;
     f->sp = at;
     f->pc = s->handler;
@@ -166,20 +173,21 @@ int
 md_signal_pop(struct md_frame *f, struct md_user *u, uint64_t *mask,
     struct md_altstack *alt)
 {
-    struct context uc;
+    vaddr_t at = f->sp;
+    struct ucontext uc;
     struct md_user new;
-    uint64_t tls;
+    uint64_t tls, pstate;
 
     (void)u;
-    if (f->sp % 16 != 0 ||
-        md_copyin(&uc, f->sp + INFO_SIZE, sizeof(uc)) != VM_OK ||
-        get_fpsimd(f->sp + INFO_SIZE + sizeof(uc), &new) != VM_OK) {
+    if (at % 16 != 0 ||
+        md_copyin(&uc, at + AT_UCONTEXT, sizeof(uc)) != VM_OK ||
+        get_fpsimd(at + AT_RECORDS, &new) != VM_OK ||
+        md_copyin(f->x, at + AT_REGISTERS, sizeof(f->x) + 16) != VM_OK ||
+        md_copyin(&pstate, at + AT_REGISTERS +
+            __builtin_offsetof(struct registers, pstate), 8) != VM_OK) {
         return VM_E_ADDRESS;
     }
-    memcpy(f->x, uc.x, sizeof(f->x));
-    f->sp = uc.sp;
-    f->pc = uc.pc;
-    f->pstate = (uc.pstate & PSTATE_SETTABLE) | PSTATE_USER;
+    f->pstate = (pstate & PSTATE_SETTABLE) | PSTATE_USER;
     READ_REG(tpidr_el0, tls);
     md_frame_set_tls(f, &new, tls);
     md_user_load(&new);

@@ -14,7 +14,7 @@
 #define SMP_HART                0       /* struct smp_start */
 #define SMP_IDLE                8
 #define SMP_SIZE                16
-#define SMP_CPUS                64      /* VM_MAX_CPUS */
+#define SMP_CPUS                63      /* VM_MAX_CPUS */
 
 #ifndef __ASSEMBLER__
 #include "boot.h"
@@ -96,6 +96,9 @@ void trap_user(struct md_frame *f, uint64_t cause, uint64_t value);
 void trap_kernel(struct md_frame *f, uint64_t cause, uint64_t value);
 void trap_entry(void);                  /* in stvec */
 extern char trap_stack[1 << EMERGENCY_SHIFT];
+
+/* user.c: u is about to be written in memory; what a hart has of it is void. */
+void user_replace(struct md_user *u);
 
 /* usercopy.S: see md_probe(). */
 bool probe_access(vaddr_t va, vm_prot_t access, uint64_t sum,

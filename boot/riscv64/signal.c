@@ -8,57 +8,49 @@
  */
 #include "machine.h"
 
-struct signal_context {
-    uint64_t x[32];             /* struct user_regs_struct: pc, x1 .. x31 */
-    union {
-        struct {
-            uint64_t f[32];
-            uint32_t fcsr;
-        } d;
-        uint8_t q[528];         /* the rest is reserved, zero */
-    } fp;
-};
-
-struct signal_frame {
-    uint8_t info[128];          /* siginfo_t */
-    uint64_t flags;             /* struct ucontext */
-    uint64_t link;
+struct signal_head {            /* struct ucontext up to what nobody uses */
+    uint64_t flags, link;
     struct md_altstack alt;
     uint64_t mask;
-    uint8_t mask_room[120];
-    struct signal_context context __attribute__((aligned(16)));
 };
-_Static_assert(offsetof(struct signal_frame, context) == 128 + 176 &&
-    sizeof(struct signal_frame) == 128 + 960, "struct rt_sigframe");
 
-/* As in struct md_user: f, fcsr, used. */
+/* As in struct md_user: f, fcsr; and where it says that they are used. */
 #define FP_SIZE         260u
 
+/* struct rt_sigframe: siginfo_t, struct ucontext, struct sigcontext in it. */
+#define AT_INFO         0u
+#define INFO_SIZE       128u
+#define AT_HEAD         128u
+#define AT_X            (128u + 176u)   /* pc, x1 .. x31 */
+#define AT_FP           (AT_X + 256u)
+#define AT_END          (AT_FP + 512u)  /* the reserved words end in these */
+#define SIGNAL_FRAME    (128u + 960u)
+_Static_assert(AT_END + 16 == SIGNAL_FRAME, "struct rt_sigframe");
+
+/* Piece by piece, from where it is: what Linux does not write stays. */
 int
 md_signal_push(struct md_frame *f, struct md_user *u,
     const struct md_signal *s)
 {
-    vaddr_t top = s->stack != 0 ? s->stack : f->x[2], sp;
-    struct signal_frame frame = {
-        .alt = s->alt, .mask = s->mask
-    };
-    int error;
+    static const uint64_t end[2];
+    const struct signal_head head = { .alt = s->alt, .mask = s->mask };
+    vaddr_t top = s->stack != 0 ? s->stack : f->x[2];
+    vaddr_t sp = (top - SIGNAL_FRAME) & ~(vaddr_t)15;
 
-    sp = (top - sizeof(frame)) & ~(vaddr_t)15;
     md_user_save(u);
-    memcpy(frame.info, s->info, sizeof(frame.info));
-    memcpy(frame.context.x, f->x, sizeof(frame.context.x));
-    memcpy(&frame.context.fp, u, FP_SIZE);
-    error = md_copyout(sp, &frame, sizeof(frame));
-    if (error != VM_OK) {
-        return error;
+    if (md_copyout(sp + AT_INFO, s->info, INFO_SIZE) != VM_OK ||
+        md_copyout(sp + AT_HEAD, &head, sizeof(head)) != VM_OK ||
+        md_copyout(sp + AT_X, f->x, sizeof(f->x)) != VM_OK ||
+        md_copyout(sp + AT_FP, u, FP_SIZE) != VM_OK ||
+        md_copyout(sp + AT_END, end, sizeof(end)) != VM_OK) {
+        return VM_E_ADDRESS;
     }
     f->x[0] = s->handler;
     f->x[1] = s->restorer != 0 ? s->restorer : s->trampoline;
     f->x[2] = sp;
     f->x[10] = (uint64_t)s->signo;
-    f->x[11] = sp + offsetof(struct signal_frame, info);
-    f->x[12] = sp + offsetof(struct signal_frame, flags);
+    f->x[11] = sp + AT_INFO;
+    f->x[12] = sp + AT_HEAD;
     return VM_OK;
 }
 
@@ -67,33 +59,26 @@ int
 md_signal_pop(struct md_frame *f, struct md_user *u, uint64_t *mask,
     struct md_altstack *alt)
 {
-    struct signal_frame frame;
-    struct md_user fresh = { 0 };
-    uint32_t used = 1;
-    bool enabled;
+    vaddr_t sp = f->x[2];
+    struct signal_head head;
+    uint64_t end[2];
 
-    if ((f->x[2] & 15) != 0 ||
-        md_copyin(&frame, f->x[2], sizeof(frame)) != VM_OK) {
+    if ((sp & 15) != 0 ||
+        md_copyin(end, sp + AT_END, sizeof(end)) != VM_OK ||
+        end[0] >> 32 != 0 || end[1] != 0 ||
+        md_copyin(&head, sp + AT_HEAD, sizeof(head)) != VM_OK ||
+        md_copyin(f->x, sp + AT_X, sizeof(f->x)) != VM_OK) {
         return VM_E_ADDRESS;
     }
-    for (size_t i = sizeof(frame.context.fp) - 12;
-        i < sizeof(frame.context.fp); i++) {
-        if (frame.context.fp.q[i] != 0) {
-            return VM_E_ADDRESS;
-        }
-    }
-    memcpy(fresh.bytes, &frame.context.fp, FP_SIZE);
-    memcpy(fresh.bytes + FP_SIZE, &used, sizeof(used));
-    memcpy(f->x, frame.context.x, sizeof(f->x));
     f->status |= FRAME_ALL;
-
-    /* A switch in between would save the old registers over the new. */
-    enabled = md_irq_save();
-    *u = fresh;
+    /* Before its first byte: a switch must not save the old over it. */
+    user_replace(u);
+    if (md_copyin(u, sp + AT_FP, FP_SIZE) != VM_OK) {
+        return VM_E_ADDRESS;
+    }
     md_user_load(u);
-    md_irq_restore(enabled);
-    *mask = frame.mask;
-    *alt = frame.alt;
+    *mask = head.mask;
+    *alt = head.alt;
     return VM_OK;
 }
 

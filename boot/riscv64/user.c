@@ -41,8 +41,8 @@ user_fs(void)
 static void
 user_set_fs(uint64_t fs)
 {
-    CSR_CLEAR(sstatus, SSTATUS_FS & ~fs);
     CSR_SET(sstatus, fs);
+    CSR_CLEAR(sstatus, SSTATUS_FS & ~fs);
 }
 
 void
@@ -77,6 +77,15 @@ md_user_load(const struct md_user *u)
     user_fetch(s);
     user_set_fs(s->used != 0 ? FS_CLEAN : FS_INITIAL);
     md_irq_restore(enabled);
+}
+
+void
+user_replace(struct md_user *u)
+{
+    struct user_state *s = (void *)u;
+
+    s->used = 1;
+    user_set_fs(FS_CLEAN);
 }
 
 /* SUM is no option. */

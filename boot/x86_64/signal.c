@@ -32,11 +32,12 @@ struct signal_frame {
     uint64_t flags, link;               /* struct ucontext from here */
     struct md_altstack alt;
     struct signal_context c;
-    uint64_t mask;
-    uint8_t info[128];
+    uint64_t mask;                      /* siginfo_t follows */
 };
+#define INFO_SIZE       128u
+#define SIGNAL_FRAME    (sizeof(struct signal_frame) + INFO_SIZE)
 _Static_assert(sizeof(struct signal_context) == 256, "sigcontext");
-_Static_assert(sizeof(struct signal_frame) == 440, "rt_sigframe");
+_Static_assert(SIGNAL_FRAME == 440, "rt_sigframe");
 
 static void
 context_from(struct signal_context *c, const struct md_frame *f)
@@ -97,7 +98,8 @@ md_signal_push(struct md_frame *f, struct md_user *u,
     size_t size = cpu_has.xsave ? USER_XSAVE + 4 : USER_FXSAVE;
     uint64_t sp = s->stack != 0 ? s->stack : f->rsp - RED_ZONE;
     uint64_t fp = (sp - size) & ~(uint64_t)63;
-    uint64_t at = ((fp - sizeof(struct signal_frame)) & ~(uint64_t)15) - 8;
+    uint64_t at = ((fp - SIGNAL_FRAME) & ~(uint64_t)15) - 8;
+    uint64_t info = at + sizeof(struct signal_frame);
     struct signal_frame frame = {
         .restorer = s->restorer,
         .flags = UC_SS | (cpu_has.xsave ? UC_FP_XSTATE : 0),
@@ -110,16 +112,16 @@ md_signal_push(struct md_frame *f, struct md_user *u,
         return VM_E_ADDRESS;            /* as Linux: it is not optional */
     }
     context_from(&frame.c, f);
-    memcpy(frame.info, s->info, sizeof(frame.info));
     /* The registers are still the program's; its page faults save them too. */
     md_user_save(u);
     if (md_copyout(fp, u, size) != VM_OK ||
-        md_copyout(at, &frame, sizeof(frame)) != VM_OK) {
+        md_copyout(at, &frame, sizeof(frame)) != VM_OK ||
+        md_copyout(info, s->info, INFO_SIZE) != VM_OK) {
         return VM_E_ADDRESS;
     }
     user_reset();                       /* as Linux: pending ones, too */
     f->args[0] = (uint64_t)s->signo;
-    f->args[1] = at + offsetof(struct signal_frame, info);
+    f->args[1] = info;
     f->args[2] = at + offsetof(struct signal_frame, flags);
     f->rax = 0;
     f->rflags &= ~(uint64_t)(RFLAGS_TF | RFLAGS_DF);
@@ -130,19 +132,17 @@ md_signal_push(struct md_frame *f, struct md_user *u,
 
 /*
  * Read what a program says that its vectors are into a: whatever it is,
- * XRSTOR and FXRSTOR shall not fault on it.
+ * XRSTOR and FXRSTOR shall not fault on it.  mask: bits that MXCSR has, or 0.
  */
 static int
-area_read(struct user_area *a, uint64_t fp)
+area_read(struct user_area *a, uint64_t fp, uint32_t mask)
 {
-    uint32_t magic2 = 0;
-    uint32_t mask = a->fx.mxcsr_mask != 0 ? a->fx.mxcsr_mask : 0xffbf;
-    struct user_fxsave was = a->fx;
+    bool all = false;
+    uint32_t magic2;
 
     if (md_copyin(&a->fx, fp, USER_FXSAVE) != VM_OK) {
         return VM_E_ADDRESS;
     }
-    a->header.present = cpu_has.xcr0 & 3;
     if (cpu_has.xsave && a->fx.software.magic1 == USER_MAGIC1 &&
         a->fx.software.xstate_size == USER_XSAVE) {
         if (md_copyin(&magic2, fp + USER_XSAVE, sizeof(magic2)) != VM_OK ||
@@ -150,43 +150,36 @@ area_read(struct user_area *a, uint64_t fp)
                 fp + USER_FXSAVE, USER_XSAVE - USER_FXSAVE) != VM_OK)) {
             return VM_E_ADDRESS;
         }
+        all = magic2 == USER_MAGIC2;
     }
-    a->header.present &= cpu_has.xcr0;
+    a->header.present = (all ? a->header.present : 3) & cpu_has.xcr0;
     a->header.compact = 0;
     memset(a->header.reserved, 0, sizeof(a->header.reserved));
-    a->fx.mxcsr &= mask;
-    a->fx.software = was.software;
+    a->fx.mxcsr &= mask != 0 ? mask : 0xffbf;
     return VM_OK;
 }
 
+/* The registers themselves are set, u is stale while its thread runs. */
 int
 md_signal_pop(struct md_frame *f, struct md_user *u, uint64_t *mask,
     struct md_altstack *alt)
 {
-    struct md_user area;
+    const struct user_area *saved = (const void *)u;
+    struct user_area area __attribute__((aligned(64)));
     struct signal_frame frame;
-    bool enabled;
 
     /* The handler's `ret` has taken the restorer from the stack. */
     if (md_copyin(&frame, f->rsp - 8, sizeof(frame)) != VM_OK) {
         return VM_E_ADDRESS;
     }
-    if (frame.c.fpstate != 0) {
-        md_user_save(u);
-        memcpy(&area, u, sizeof(area));
-        if (area_read((struct user_area *)(void *)&area, frame.c.fpstate) !=
-            VM_OK) {
-            return VM_E_ADDRESS;
-        }
+    if (frame.c.fpstate == 0) {
+        user_reset();
+    } else if (area_read(&area, frame.c.fpstate, saved->fx.mxcsr_mask) !=
+        VM_OK) {
+        return VM_E_ADDRESS;
     } else {
-        md_user_init(&area);
+        user_restore(&area);
     }
-    /* A switch in between would save the old registers over the new. */
-    enabled = md_irq_save();
-    md_user_save(u);
-    memcpy(u, &area, offsetof(struct user_area, fs));
-    md_user_load(u);
-    md_irq_restore(enabled);
     context_to(&frame.c, f);
     *mask = frame.mask;
     *alt = frame.alt;

@@ -58,8 +58,8 @@ md_user_save(struct md_user *u)
     }
 }
 
-static void
-area_load(const struct user_area *a)
+void
+user_restore(const struct user_area *a)
 {
     if (cpu_has.xsave) {
         __asm__ volatile("xrstor64 %0" : : "m"(*a), "a"(-1), "d"(-1));
@@ -71,7 +71,7 @@ area_load(const struct user_area *a)
 void
 user_reset(void)
 {
-    area_load(&initial);
+    user_restore(&initial);
 }
 
 void
@@ -79,7 +79,7 @@ md_user_load(const struct md_user *u)
 {
     const struct user_area *a = user_area(u);
 
-    area_load(a);
+    user_restore(a);
     if (cpu_has.fsgsbase) {
         __asm__ volatile("wrfsbase %0" : : "r"(a->fs));
     } else {

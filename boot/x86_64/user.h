@@ -42,7 +42,9 @@ _Static_assert(offsetof(struct user_area, fs) == USER_FS, "fs");
 _Static_assert(offsetof(struct user_area, gs) == USER_GS, "gs");
 _Static_assert(sizeof(struct user_area) <= MD_USER_SIZE, "user");
 
-/* This CPU's x87, SSE and AVX registers, as a new program finds them. */
+/* This CPU's x87, SSE and AVX registers, from a. */
+void user_restore(const struct user_area *a);
+/* As a new program finds them. */
 void user_reset(void);
 
 #endif

@@ -8,21 +8,13 @@
  */
 #include "file.h"
 #include "mach.h"
-#include "pmap_ctl.h"
 #include "proc.h"
 #include "vm_stat.h"
-
-enum kern_return {
-    KERN_SUCCESS = 0, KERN_INVALID_ADDRESS = 1, KERN_PROTECTION_FAILURE = 2,
-    KERN_NO_SPACE = 3, KERN_INVALID_ARGUMENT = 4, KERN_FAILURE = 5,
-    KERN_RESOURCE_SHORTAGE = 6, KERN_MEMORY_ERROR = 10, KERN_ABORTED = 14,
-    KERN_INVALID_TASK = 16
-};
 
 #define MACH_MAP_ANYWHERE 1u
 #define MACH_MAP_COPY     2u
 
-static int64_t
+int64_t
 mach_error(int vm_error)
 {
     static const uint8_t to[] = {
@@ -41,9 +33,8 @@ mach_error(int vm_error)
     return to[vm_error];
 }
 
-/* The map of a task that the caller may name, with a reference, or NULL. */
-static struct vm_map *
-task_map(uint64_t task)
+struct vm_map *
+mach_task_map(uint64_t task)
 {
     struct proc *self = proc_current();
 
@@ -54,8 +45,8 @@ task_map(uint64_t task)
     return proc_descendant_map(self, (int)task);
 }
 
-static int64_t
-task_done(struct vm_map *map, int64_t result)
+int64_t
+mach_task_done(struct vm_map *map, int64_t result)
 {
     vm_map_unref(map);
     return result;
@@ -76,7 +67,7 @@ give_address(struct vm_map *map, uint64_t where, vaddr_t addr, vsize_t size,
 static int64_t
 mach_vm_allocate(const uint64_t *a)
 {
-    struct vm_map *map = task_map(a[0]);
+    struct vm_map *map = mach_task_map(a[0]);
     vaddr_t addr;
     int error;
 
@@ -87,36 +78,36 @@ mach_vm_allocate(const uint64_t *a)
     if (error == VM_OK) {
         error = vm_map_allocate(map, &addr, a[2], (int)a[3] != 0);
     }
-    return task_done(map, error != VM_OK ? mach_error(error) :
+    return mach_task_done(map, error != VM_OK ? mach_error(error) :
         give_address(map, a[1], addr, a[2], addr));
 }
 
 static int64_t
 mach_vm_deallocate(const uint64_t *a)
 {
-    struct vm_map *map = task_map(a[0]);
+    struct vm_map *map = mach_task_map(a[0]);
 
     return map == NULL ? KERN_INVALID_TASK :
-        task_done(map, mach_error(vm_map_deallocate(map, a[1], a[2])));
+        mach_task_done(map, mach_error(vm_map_deallocate(map, a[1], a[2])));
 }
 
 static int64_t
 mach_vm_protect(const uint64_t *a)
 {
-    struct vm_map *map = task_map(a[0]);
+    struct vm_map *map = mach_task_map(a[0]);
 
     return map == NULL ? KERN_INVALID_TASK :
-        task_done(map, mach_error(vm_map_protect(map, a[1], a[2],
+        mach_task_done(map, mach_error(vm_map_protect(map, a[1], a[2],
             (vm_prot_t)a[4], (int)a[3] != 0)));
 }
 
 static int64_t
 mach_vm_inherit(const uint64_t *a)
 {
-    struct vm_map *map = task_map(a[0]);
+    struct vm_map *map = mach_task_map(a[0]);
 
     return map == NULL ? KERN_INVALID_TASK :
-        task_done(map, mach_error(vm_map_inherit(map, a[1], a[2],
+        mach_task_done(map, mach_error(vm_map_inherit(map, a[1], a[2],
             a[3] > VM_INHERIT_NONE ? (enum vm_inherit)(VM_INHERIT_NONE + 1) :
             (enum vm_inherit)a[3])));
 }
@@ -124,10 +115,11 @@ mach_vm_inherit(const uint64_t *a)
 static int64_t
 mach_vm_copy(const uint64_t *a)
 {
-    struct vm_map *map = task_map(a[0]);
+    struct vm_map *map = mach_task_map(a[0]);
 
     return map == NULL ? KERN_INVALID_TASK :
-        task_done(map, mach_error(vm_map_copy(map, a[1], a[2], map, a[3])));
+        mach_task_done(map, mach_error(vm_map_copy(map, a[1], a[2], map,
+            a[3])));
 }
 
 /* The object of fd, and what may be done with it. */
@@ -196,16 +188,16 @@ map_enter(struct vm_map *map, const uint64_t *a)
 static int64_t
 mach_vm_map(const uint64_t *a)
 {
-    struct vm_map *map = task_map(a[0]);
+    struct vm_map *map = mach_task_map(a[0]);
 
     return map == NULL ? KERN_INVALID_TASK :
-        task_done(map, map_enter(map, a));
+        mach_task_done(map, map_enter(map, a));
 }
 
 static int64_t
 mach_vm_read(const uint64_t *a)
 {
-    struct vm_map *map = task_map(a[0]), *self = proc_current()->map;
+    struct vm_map *map = mach_task_map(a[0]), *self = proc_current()->map;
     vaddr_t start = vm_trunc_page(a[1]), addr;
     vsize_t size = ((a[1] - start) + a[2] + VM_PAGE_MASK) & ~VM_PAGE_MASK;
     struct vm_map_copy *copy;
@@ -259,10 +251,10 @@ write_bytes(struct vm_map *map, vaddr_t to, vaddr_t from, vsize_t size)
 static int64_t
 mach_vm_write(const uint64_t *a)
 {
-    struct vm_map *map = task_map(a[0]);
+    struct vm_map *map = mach_task_map(a[0]);
 
     return map == NULL ? KERN_INVALID_TASK :
-        task_done(map, write_bytes(map, a[1], a[2], a[3]));
+        mach_task_done(map, write_bytes(map, a[1], a[2], a[3]));
 }
 
 /* An object's name for programs: unique, and tells nothing of addresses. */
@@ -318,19 +310,19 @@ region_out(struct vm_map *map, const uint64_t *a)
 static int64_t
 mach_vm_region(const uint64_t *a)
 {
-    struct vm_map *map = task_map(a[0]);
+    struct vm_map *map = mach_task_map(a[0]);
 
     return map == NULL ? KERN_INVALID_TASK :
-        task_done(map, region_out(map, a));
+        mach_task_done(map, region_out(map, a));
 }
 
 static int64_t
 mach_vm_wire(const uint64_t *a)
 {
-    struct vm_map *map = task_map(a[0]);
+    struct vm_map *map = mach_task_map(a[0]);
 
     return map == NULL ? KERN_INVALID_TASK :
-        task_done(map, mach_error((int)a[3] != 0 ?
+        mach_task_done(map, mach_error((int)a[3] != 0 ?
             vm_map_wire(map, a[1], a[2]) : vm_map_unwire(map, a[1], a[2])));
 }
 
@@ -341,7 +333,7 @@ struct mach_statistics {
     uint64_t pages_free, pages_object, pages_table, pages_kernel;
     uint64_t pages_wired, pages_modified;
 };
-_Static_assert(VM_STAT_COUNT == 19, "struct vm_statistics of mach_vm.h");
+_Static_assert(VM_STAT_COUNT == 20, "struct vm_statistics of mach_vm.h");
 
 static int64_t
 mach_vm_statistics(const uint64_t *a)
@@ -368,29 +360,9 @@ mach_vm_statistics(const uint64_t *a)
 }
 
 static int64_t
-mach_vm_discard(const uint64_t *a)
-{
-    struct vm_map *map = task_map(a[0]);
-
-    if (map == NULL) {
-        return KERN_INVALID_TASK;
-    }
-    if (a[1] == 0 && a[2] == 0) {
-        return task_done(map, mach_error(pmap_discard(map->pmap)));
-    }
-    if (!vm_page_aligned(a[1]) || !vm_page_aligned(a[2]) || a[2] == 0 ||
-        !vm_range_ok(a[1], a[2]) || a[1] < map->start ||
-        a[1] + a[2] > map->end) {
-        return task_done(map, KERN_INVALID_ARGUMENT);
-    }
-    return task_done(map, mach_error(pmap_discard_range(map->pmap, a[1],
-        a[1] + a[2])));
-}
-
-static int64_t
 mach_vm_check(const uint64_t *a)
 {
-    struct vm_map *map = task_map(a[0]);
+    struct vm_map *map = mach_task_map(a[0]);
 
     if (map == NULL) {
         return KERN_INVALID_TASK;
@@ -398,9 +370,9 @@ mach_vm_check(const uint64_t *a)
     if (proc_is_quiet(map)) {
         vm_map_check(map);
         vm_map_audit(map);
-        return task_done(map, KERN_SUCCESS);
+        return mach_task_done(map, KERN_SUCCESS);
     }
-    return task_done(map, KERN_FAILURE);
+    return mach_task_done(map, KERN_FAILURE);
 }
 
 const struct unix_entry mach_table[MACH_CALLS] = {
@@ -417,4 +389,12 @@ const struct unix_entry mach_table[MACH_CALLS] = {
     [MACH_VM_STATISTICS] = { mach_vm_statistics, "vm_statistics" },
     [MACH_VM_DISCARD] = { mach_vm_discard, "vm_discard" },
     [MACH_VM_CHECK] = { mach_vm_check, "vm_check" },
+    [MACH_VM_CONFIGURE] = { mach_vm_configure, "vm_configure" },
+    [MACH_VM_CONFIGURATION] = { mach_vm_configuration, "vm_configuration" },
+    [MACH_VM_TABLE_BUDGET] = { mach_vm_table_budget, "vm_table_budget" },
+    [MACH_VM_STORM] = { mach_vm_storm, "vm_storm" },
+    [MACH_VM_STORM_REPORT] = { mach_vm_storm_report, "vm_storm_report" },
+    [MACH_VM_HEAL] = { mach_vm_heal, "vm_heal" },
+    [MACH_VM_DOZE] = { mach_vm_doze, "vm_doze" },
+    [MACH_VM_DISCARD_TABLE] = { mach_vm_discard_table, "vm_discard_table" },
 };

@@ -48,3 +48,6 @@ CALL(mknodat)
 CALL(mmap) CALL(munmap) CALL(mprotect) CALL(mremap) CALL(madvise)
 CALL(mincore) CALL(msync) CALL(mlock) CALL(mlock2) CALL(munlock)
 CALL(mlockall) CALL(munlockall) CALL(brk)
+
+/* userfault.c */
+CALL(userfaultfd)

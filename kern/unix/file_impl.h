@@ -2,7 +2,7 @@
 /*
  * file_impl.h - what the files of kern/unix that make up the file system
  * share: node.c name.c open.c fd.c io.c stat.c regular.c archive.c pipe.c
- * poll.c tty.c dev.c procfs.c cpio.c files.c.
+ * poll.c tty.c dev.c procfs.c cpio.c files.c userfault.c.
  */
 #ifndef FILE_IMPL_H
 #define FILE_IMPL_H
@@ -167,6 +167,10 @@ bool dir_emit(struct dir_out *out, uint64_t ino, uint32_t mode,
 
 extern const struct node_ops pipe_node_ops;     /* FIFOs */
 void pipe_init(void);
+
+/* ---- userfault.c -------------------------------------------------------- */
+
+void userfault_init(void);
 
 /* ---- poll.c ------------------------------------------------------------- */
 

@@ -15,6 +15,7 @@ files_init(void)
     fd_init();
     pipe_init();
     regular_init();
+    userfault_init();
     root = node_root();
     node_make_dir(root, "tmp", 01777);
     dev_init(node_make_dir(root, "dev", 0755));

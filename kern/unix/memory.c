@@ -45,15 +45,16 @@ mem_round(uint64_t length)
 static bool
 mem_in_bounds(const struct vm_map *map, uint64_t addr, vsize_t size)
 {
-    return size != 0 && vm_range_ok(addr, size) && addr >= map->start &&
-        addr + size <= map->end;
+    return size != 0 && vm_range_ok(addr, size) &&
+        addr >= vm_get(&map->start) && addr + size <= vm_get(&map->end);
 }
 
 vaddr_t
 mem_mmap_base(const struct vm_map *map)
 {
-    return vm_trunc_page(map->start +
-        ((map->end - map->start) >> MMAP_BASE_SHIFT));
+    vaddr_t start = vm_get(&map->start), end = vm_get(&map->end);
+
+    return vm_trunc_page(start + ((end - start) >> MMAP_BASE_SHIFT));
 }
 
 /*
@@ -70,10 +71,10 @@ mem_may_promise(vsize_t size)
 vsize_t
 mem_resident(struct vm_map *map)
 {
+    vaddr_t start = vm_get(&map->start), end = vm_get(&map->end);
     uint64_t n = 0;
 
-    if (vm_map_resident(map, map->start, map->end - map->start, NULL,
-        &n) != VM_OK) {
+    if (vm_map_resident(map, start, end - start, NULL, &n) != VM_OK) {
         return 0;
     }
     return n << vm_page_shift;
@@ -154,7 +155,8 @@ mmap_check(const struct vm_map *map, const uint64_t *a,
         return -UNIX_EINVAL;
     }
     args->size = mem_round(a[1]);
-    if (args->size == 0 || args->size > map->end - map->start) {
+    if (args->size == 0 ||
+        args->size > vm_get(&map->end) - vm_get(&map->start)) {
         return -UNIX_ENOMEM;
     }
     args->pgno = a[5] >> vm_page_shift;
@@ -167,7 +169,7 @@ mmap_check(const struct vm_map *map, const uint64_t *a,
         return -UNIX_EINVAL;
     }
     if (fixed && !mem_in_bounds(map, a[0], args->size)) {
-        return a[0] < map->start ? -UNIX_EPERM : -UNIX_ENOMEM;
+        return a[0] < vm_get(&map->start) ? -UNIX_EPERM : -UNIX_ENOMEM;
     }
     args->prot = (vm_prot_t)(a[2] & VM_PROT_ALL);
     args->max = VM_PROT_ALL;
@@ -231,16 +233,17 @@ int64_t
 sys_munmap(const uint64_t *a)
 {
     struct vm_map *map = proc_current()->map;
-    vaddr_t start = a[0], end;
+    vaddr_t start = a[0], end, low;
     vsize_t size = mem_round(a[1]);
 
     if (!vm_page_aligned(start) || !vm_range_ok(start, size) ||
-        start + size > map->end) {
+        start + size > vm_get(&map->end)) {
         return -UNIX_EINVAL;
     }
     /* Below the lowest address there is nothing, and that is no error. */
     end = start + size;
-    start = start > map->start ? start : map->start;
+    low = vm_get(&map->start);
+    start = start > low ? start : low;
     if (start >= end) {
         return 0;
     }

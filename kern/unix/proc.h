@@ -163,7 +163,7 @@ _Noreturn void proc_exit(int wait_status);
  */
 void proc_signal(struct proc *p, struct thread *t,
     const struct unix_siginfo *info);
-void proc_signal_self(const struct unix_siginfo *info);
+void proc_signal_self(int signo, int code, vaddr_t addr);
 bool proc_signal_pending(void);
 
 /*

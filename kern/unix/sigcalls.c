@@ -158,11 +158,7 @@ sys_rt_sigreturn(const uint64_t *a)
 
     (void)a;
     if (md_signal_pop(thread_frame(t), t->user, &mask, &alt) != VM_OK) {
-        struct unix_siginfo info = {
-            .signo = UNIX_SIGSEGV, .code = 0x80 /* SI_KERNEL */
-        };
-
-        proc_signal_self(&info);
+        proc_signal_self(UNIX_SIGSEGV, 0x80 /* SI_KERNEL */, 0);
         return UNIX_NO_RESULT;
     }
     signal_set_mask(mask);

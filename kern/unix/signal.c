@@ -255,12 +255,12 @@ signal_queue(struct proc *p, const struct unix_siginfo *info)
 }
 
 void
-proc_signal_self(const struct unix_siginfo *info)
+proc_signal_self(int signo, int code, vaddr_t addr)
 {
     struct proc *p = proc_current();
     struct unix_thread *ut = unix_thread(thread_current());
-    uint64_t bit = UNIX_SIGBIT(info->signo);
-    struct unix_sigaction *action = &p->action[info->signo];
+    uint64_t bit = UNIX_SIGBIT(signo);
+    struct unix_sigaction *action = &p->action[signo];
 
     vm_spin_lock(&p->signal_lock);
     if ((ut->mask & bit) != 0 || action->handler == SIGNAL_IGNORE) {
@@ -268,7 +268,10 @@ proc_signal_self(const struct unix_siginfo *info)
         ut->mask &= ~bit;
     }
     ut->pending |= bit;
-    ut->fault = *info;
+    /* The rest of it is zero and stays so. */
+    ut->fault.signo = signo;
+    ut->fault.code = code;
+    ut->fault.fault.addr = addr;
     thread_interrupt(thread_current(), WORK_SIGNAL);
     vm_spin_unlock(&p->signal_lock);
 }
@@ -377,7 +380,7 @@ signal_forget(struct proc *p, int signo)
 /* (s) held.  Take the most urgent of set out of pending; its number or 0. */
 static int
 signal_dequeue(struct proc *p, uint64_t *pending, struct signal_info **list,
-    uint64_t set, struct unix_siginfo *info, struct signal_info **used)
+    uint64_t set, struct signal_info **used)
 {
     uint64_t ready = *pending & set;
     bool more;
@@ -390,11 +393,7 @@ signal_dequeue(struct proc *p, uint64_t *pending, struct signal_info **list,
         ready &= SIGNAL_SYNCHRONOUS;
     }
     signo = __builtin_ctzll(ready) + 1;
-    *info = (struct unix_siginfo){ .signo = signo, .code = SI_USER };
     *used = signal_unlink(p, list, signo, &more);
-    if (*used != NULL) {
-        *info = (*used)->info;
-    }
     if (!more) {
         *pending &= ~UNIX_SIGBIT(signo);
     }
@@ -408,15 +407,22 @@ signal_take(uint64_t set, struct unix_siginfo *info,
     struct proc *p = proc_current();
     struct unix_thread *ut = unix_thread(thread_current());
     struct signal_info *used = NULL;
+    bool fault;
     int signo;
 
     vm_spin_lock(&p->signal_lock);
-    signo = signal_dequeue(p, &ut->pending, &ut->info, set, info, &used);
+    signo = signal_dequeue(p, &ut->pending, &ut->info, set, &used);
+    fault = signo != 0 && used == NULL && ut->fault.signo == signo;
     if (signo == 0) {
-        signo = signal_dequeue(p, &p->pending, &p->info, set, info, &used);
-    } else if (used == NULL && ut->fault.signo == signo) {
+        signo = signal_dequeue(p, &p->pending, &p->info, set, &used);
+    }
+    if (fault) {
         *info = ut->fault;
         ut->fault.signo = 0;
+    } else if (used != NULL) {
+        *info = used->info;
+    } else if (signo != 0) {
+        *info = (struct unix_siginfo){ .signo = signo, .code = SI_USER };
     }
     if (signo != 0 && action != NULL) {
         *action = p->action[signo];
@@ -534,7 +540,9 @@ unix_signal_work(struct md_frame *f)
     if (t->stop != 0 || t->proc->exiting) {
         proc_thread_exit();
     }
-    while ((signo = signal_take(~ut->mask, &info, &action)) != 0) {
+    /* One that comes after this look sets WORK_SIGNAL again. */
+    while (signal_is_pending(~ut->mask) &&
+        (signo = signal_take(~ut->mask, &info, &action)) != 0) {
         if (action.handler == SIGNAL_IGNORE || (action.handler == 0 &&
             (SIGNAL_HARMLESS & UNIX_SIGBIT(signo)) != 0)) {
             continue;
@@ -547,10 +555,7 @@ unix_signal_work(struct md_frame *f)
             if (signo == UNIX_SIGSEGV) {
                 proc_exit(UNIX_SIGSEGV);
             }
-            info = (struct unix_siginfo){
-                .signo = UNIX_SIGSEGV, .code = SI_KERNEL
-            };
-            proc_signal_self(&info);
+            proc_signal_self(UNIX_SIGSEGV, SI_KERNEL, 0);
         }
     }
     signal_restart(f, ut, true);
@@ -597,7 +602,7 @@ void
 unix_fault(struct md_frame *f, const struct trap *t, int error)
 {
     const struct signal_trap *st = &signal_traps[t->kind];
-    struct unix_siginfo info = { .signo = st->signo, .code = st->code };
+    int signo = st->signo, code = st->code;
 
     if (t->kind == TRAP_FAULT) {
         if (error == VM_E_INTR) {
@@ -610,14 +615,13 @@ unix_fault(struct md_frame *f, const struct trap *t, int error)
             return;
         }
         if (error == VM_E_PROT) {
-            info.code = SEGV_ACCERR;
+            code = SEGV_ACCERR;
         } else if (error == VM_E_PAGER) {
-            info.signo = UNIX_SIGBUS;
-            info.code = BUS_ADRERR;
+            signo = UNIX_SIGBUS;
+            code = BUS_ADRERR;
         }
     } else if (t->code != 0) {
-        info.code = t->code;
+        code = t->code;
     }
-    info.fault.addr = st->has_va ? t->va : md_frame_pc(f);
-    proc_signal_self(&info);
+    proc_signal_self(signo, code, st->has_va ? t->va : md_frame_pc(f));
 }

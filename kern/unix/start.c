@@ -18,6 +18,8 @@
 #include "boot.h"
 #include "file.h"
 #include "hooks.h"
+#include "idle.h"
+#include "storm.h"
 
 #define START_STRINGS_MAX       (128u << 10)
 /* What the others may take to end when they are killed. */
@@ -288,8 +290,11 @@ unix_start(const struct boot_info *b)
     threads = thread_count();
     kern_usage_mark(&before);
     nodes = files_nodes();
+    kern_storm_begin();
     status = start_wait(start_process());
+    kern_storm_end();
     clean = start_end_all(threads);
+    kern_idle_end();
     if (clean && files_nodes() == nodes) {
         clean = kern_usage_check(&before);
     }

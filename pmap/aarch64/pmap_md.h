@@ -15,6 +15,12 @@
 #ifndef __ASSEMBLER__
 #include "pt_md.h"
 
+/*
+ * Code is aligned; a load or store of a pair or a vector structure may lie
+ * across two pages.  Two such for the memory copies of FEAT_MOPS.
+ */
+#define PMAP_MD_INSN_PAGES      5u
+
 #define PMAP_MD_ASID_BITS       16
 #define PMAP_MD_BROADCAST       1       /* TLBI ...IS, D8.13 */
 #define PMAP_MD_CACHES_INVALID  0       /* D8.13: faulting ones are not held */

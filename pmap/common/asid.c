@@ -31,6 +31,22 @@
  * needs of TLBs.  Without ASIDs all users share number 1 and every
  * activation flushes.
  *
+ * UNTAGGED.  A pmap that is not to have an ASID of its own uses number 1,
+ * which no other gets, and is flushed at each activation, as all are where
+ * the machine has none.
+ *
+ * CHANGING.  Who puts another root in place of pm's, or takes it away, sets
+ * PMAP_CHANGING in pm->active first.  A CPU that comes to load pm sees it
+ * when it sets its own bit, takes that back and waits; one that had set its
+ * bit before is waited for until it has loaded the old root (current == pm)
+ * or left.  Then it is made to load the new one, if it still runs in pm at
+ * that moment (pmap_md_reload()); if it is about to leave, it is waited for.
+ * Nobody waits in a circle: who waits to load one pmap has left the other
+ * before, and the changer takes no lock that anybody holds while he waits
+ * for the change (asid_flush()) but asid_lock, under which nobody waits.
+ * The new root comes with a new ASID, so that what TLBs hold of the old
+ * tables belongs to nobody; it is flushed before another gets that number.
+ *
  * The flush reads pm->asid last: if pm got a new one meanwhile, then either
  * it sees that, or the CPU flushed the new one after the edit.
  *
@@ -41,7 +57,7 @@
 #include <pmap_md.h>
 
 #define ASID_MAX        65536u
-#define ASID_FIRST      1u              /* PT_ASID_KERNEL is 0 */
+#define ASID_SHARED     1u              /* PT_ASID_KERNEL is 0 */
 
 static struct vm_spin asid_lock = VM_SPIN_INIT(VM_RANK_ASID);
 static uint64_t asid_used[ASID_MAX / 64];       /* (asid_lock) */
@@ -56,8 +72,8 @@ asid_clear(void)
     for (unsigned i = 0; i < ASID_MAX / 64; i++) {
         asid_used[i] = 0;
     }
-    asid_used[0] = 1u << PT_ASID_KERNEL;
-    asid_next = ASID_FIRST;
+    asid_used[0] = 1u << PT_ASID_KERNEL | 1u << ASID_SHARED;
+    asid_next = ASID_SHARED + 1;
 }
 
 void
@@ -132,26 +148,42 @@ asid_roll(void)
     pt_event_any(EV_ASID_ROLL, 1);
 }
 
+/* asid_lock is held, and nobody runs pm under what it has. */
+static void
+asid_give(struct pmap *pm)
+{
+    uint32_t a = ASID_SHARED;
+
+    if (asid_count != 0 && vm_get(&pm->tagged) && (a = asid_find()) == 0) {
+        asid_roll();
+        a = asid_find();
+        if (a == 0) {
+            kern_panic("asid: fewer identifiers than CPUs");
+        }
+    }
+    atomic_store_explicit(&pm->cached, 0, memory_order_seq_cst);
+    atomic_store_explicit(&pm->asid, vm_get(&asid_generation) << 16 | a,
+        memory_order_seq_cst);
+}
+
+void
+pmap_roll_asids(void)
+{
+    if (asid_count != 0) {
+        vm_spin_lock(&asid_lock);
+        asid_roll();
+        vm_spin_unlock(&asid_lock);
+    }
+}
+
 /* pm has no ASID of this generation: give it one. */
 static void
 asid_take(struct pmap *pm)
 {
-    uint32_t a = ASID_FIRST;
-
     vm_spin_lock(&asid_lock);
     /* Another CPU may have been here first. */
     if (vm_get(&pm->asid) >> 16 != vm_get(&asid_generation)) {
-        if (asid_count != 0 && (a = asid_find()) == 0) {
-            asid_roll();
-            a = asid_find();
-            if (a == 0) {
-                kern_panic("asid: fewer identifiers than CPUs");
-            }
-        }
-        /* After the lock nobody runs pm under another ASID. */
-        atomic_store_explicit(&pm->cached, 0, memory_order_seq_cst);
-        atomic_store_explicit(&pm->asid,
-            vm_get(&asid_generation) << 16 | a, memory_order_seq_cst);
+        asid_give(pm);
     }
     vm_spin_unlock(&asid_lock);
 }
@@ -164,7 +196,7 @@ cpu_online(uint64_t me)
 {
     struct pt_flush f = {
         .asid = PT_ASID_KERNEL, .tables = true,
-        .page_shift = pmap_kernel_pmap->page_shift
+        .page_shift = vm_get(&pmap_kernel_pmap->page_shift)
     };
 
     (void)atomic_fetch_or_explicit(&cpus_online, me, memory_order_seq_cst);
@@ -186,14 +218,45 @@ asid_leave(struct pmap *pm, uint64_t me)
     }
 }
 
+/*
+ * pm is being changed: let go of it, and of the old space, until it is not
+ * (see above).
+ */
+static __attribute__((noinline)) void
+asid_wait(struct pmap *pm, struct pt_cpu *cpu, uint64_t me)
+{
+    struct pmap *old = vm_get(&cpu->current);
+
+    atomic_store_explicit(&cpu->next, pmap_kernel_pmap,
+        memory_order_seq_cst);
+    (void)atomic_fetch_and_explicit(&pm->active, ~me, memory_order_seq_cst);
+    if (old != NULL && !old->kernel) {
+        pt_activate(pmap_kernel_pmap, PT_ASID_KERNEL, asid_count == 0);
+        atomic_store_explicit(&cpu->current, pmap_kernel_pmap,
+            memory_order_seq_cst);
+        asid_leave(old, me);
+    }
+    while ((atomic_load_explicit(&pm->active, memory_order_seq_cst) &
+            PMAP_CHANGING) != 0) {
+        kern_relax();
+        vm_point();
+    }
+}
+
 /* Under which ASID, and must this CPU flush it first? */
 static bool
 asid_arrive(struct pmap *pm, struct pt_cpu *cpu, uint64_t me)
 {
     bool flush;
 
-    atomic_store_explicit(&cpu->next, pm, memory_order_seq_cst);
-    (void)atomic_fetch_or_explicit(&pm->active, me, memory_order_seq_cst);
+    for (;;) {
+        atomic_store_explicit(&cpu->next, pm, memory_order_seq_cst);
+        if (__builtin_expect((atomic_fetch_or_explicit(&pm->active, me,
+                memory_order_seq_cst) & PMAP_CHANGING) == 0, 1)) {
+            break;
+        }
+        asid_wait(pm, cpu, me);
+    }
     /* A1 before A2, and before what the hardware will read in tables. */
     atomic_thread_fence(memory_order_seq_cst);
     vm_point();
@@ -201,14 +264,23 @@ asid_arrive(struct pmap *pm, struct pt_cpu *cpu, uint64_t me)
         atomic_load_explicit(&asid_generation, memory_order_seq_cst)) {
         asid_take(pm);
     }
-    flush = asid_count == 0 || (atomic_load_explicit(&pm->cached,
-        memory_order_seq_cst) & me) == 0;
+    flush = asid_of(pm) == ASID_SHARED ||
+        (atomic_load_explicit(&pm->cached, memory_order_seq_cst) & me) == 0;
     if (flush) {
         (void)atomic_fetch_or_explicit(&pm->cached, me,
             memory_order_seq_cst);
     }
     vm_point();
     return flush;
+}
+
+/* There is no root for pm: stay where we are. */
+static int
+asid_retreat(struct pmap *pm, struct pt_cpu *cpu, uint64_t me, int error)
+{
+    atomic_store_explicit(&cpu->next, NULL, memory_order_seq_cst);
+    asid_leave(pm, me);
+    return error;
 }
 
 int
@@ -226,20 +298,92 @@ pmap_activate(struct pmap *pm)
         return VM_OK;
     }
     if (pm->kernel) {
+        /* A changer must not make us load the space that we leave. */
+        atomic_store_explicit(&cpu->next, pm, memory_order_seq_cst);
         pt_activate(pm, PT_ASID_KERNEL, asid_count == 0);
     } else {
         KASSERT(vm_get(&pm->state) == PMAP_LIVE);
+        vm_set(&pm->recent, true);
+        bool flush = asid_arrive(pm, cpu, me);
         error = pt_ready(pm);
         if (error != VM_OK) {
-            return error;
+            return asid_retreat(pm, cpu, me, error);
         }
-        bool flush = asid_arrive(pm, cpu, me);
+        old = vm_get(&cpu->current);
         pt_activate(pm, asid_of(pm), flush);
     }
     atomic_store_explicit(&cpu->current, pm, memory_order_seq_cst);
     atomic_store_explicit(&cpu->next, NULL, memory_order_seq_cst);
     asid_leave(old, me);
     return VM_OK;
+}
+
+/* ---- another root ------------------------------------------------------ */
+
+bool
+asid_runs(void *pm, unsigned cpu)
+{
+    struct pt_cpu *c = &pt_cpu[cpu];
+
+    return atomic_load_explicit(&c->next, memory_order_seq_cst) == NULL &&
+        atomic_load_explicit(&c->current, memory_order_seq_cst) == pm;
+}
+
+unsigned
+asid_cpus(void)
+{
+    return (unsigned)__builtin_popcountll(atomic_load_explicit(&cpus_online,
+        memory_order_relaxed));
+}
+
+bool
+asid_change(struct pmap *pm, bool idle)
+{
+    uint64_t active = atomic_load_explicit(&pm->active,
+        memory_order_seq_cst);
+
+    do {
+        if ((active & PMAP_CHANGING) != 0 || (idle && active != 0)) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&pm->active, &active,
+        active | PMAP_CHANGING, memory_order_seq_cst,
+        memory_order_seq_cst));
+    vm_point();
+    return true;
+}
+
+void
+asid_reload(struct pmap *pm)
+{
+    uint32_t asid;
+
+    vm_spin_lock(&asid_lock);
+    asid_give(pm);
+    vm_spin_unlock(&asid_lock);
+    asid = asid_of(pm);
+    for (unsigned i = 0; i < VM_MAX_CPUS; i++) {
+        uint64_t cpu = (uint64_t)1 << i;
+
+        /* It has left, or runs on the new root. */
+        while ((atomic_load_explicit(&pm->active, memory_order_seq_cst) &
+                cpu) != 0 && !pt_reload(pm, asid, i)) {
+            kern_relax();
+            vm_point();
+        }
+    }
+}
+
+void
+asid_changed(struct pmap *pm)
+{
+    (void)atomic_fetch_and_explicit(&pm->active, ~PMAP_CHANGING,
+        memory_order_seq_cst);
+    vm_point();
+    if (atomic_load_explicit(&pm->state, memory_order_seq_cst) ==
+        PMAP_DYING) {
+        pmap_finish(pm);
+    }
 }
 
 /* ---- flushing --------------------------------------------------------- */
@@ -254,7 +398,12 @@ flush_cpus(struct pmap *pm)
     if (pm->kernel) {
         return atomic_load_explicit(&cpus_online, memory_order_seq_cst);
     }
-    was = atomic_load_explicit(&pm->active, memory_order_seq_cst);
+    /* Some CPU may still walk a root that we do not see. */
+    while (((was = atomic_load_explicit(&pm->active,
+            memory_order_seq_cst)) & PMAP_CHANGING) != 0) {
+        kern_relax();
+        vm_point();
+    }
     if (PMAP_MD_BROADCAST) {
         return was | atomic_load_explicit(&pm->cached,
             memory_order_seq_cst);
@@ -263,7 +412,8 @@ flush_cpus(struct pmap *pm)
         memory_order_seq_cst);
     atomic_thread_fence(memory_order_seq_cst);
     vm_point();
-    return was | atomic_load_explicit(&pm->active, memory_order_seq_cst);
+    return (was | atomic_load_explicit(&pm->active, memory_order_seq_cst)) &
+        ~PMAP_CHANGING;
 }
 
 void
@@ -275,7 +425,7 @@ asid_flush(struct pmap *pm, struct pt_flush *f)
     kern_preempt_disable();
     cpus.bits = flush_cpus(pm);
     f->asid = asid_of(pm);
-    f->page_shift = pm->page_shift;
+    f->page_shift = vm_get(&pm->page_shift);
     if (cpus.bits != 0) {
         pmap_md_flush(f, cpus);
         cpu = &pt_cpu[kern_cpu()];
@@ -297,7 +447,8 @@ asid_check(void)
         a = a->all_next) {
         uint64_t word = vm_get(&a->asid);
 
-        if (a->kernel || word >> 16 != generation) {
+        if (a->kernel || word >> 16 != generation ||
+            (word & 0xffff) == ASID_SHARED) {
             continue;
         }
         if ((asid_used[(word & 0xffff) / 64] >> (word % 64) & 1) == 0) {

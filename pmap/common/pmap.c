@@ -29,23 +29,25 @@ static _Atomic uint32_t pmap_default_format;
 
 /* ---- life ------------------------------------------------------------- */
 
-static void
-list_insert(struct pmap *pm)
+/* after NULL: first of all, which is before the hand (budget.c). */
+void
+pmap_list_insert(struct pmap *pm, struct pmap *after)
 {
-    vm_spin_lock(&pmap_list_lock);
-    pm->all_prev = NULL;
-    pm->all_next = pmap_list;
-    if (pmap_list != NULL) {
-        pmap_list->all_prev = pm;
+    pm->all_prev = after;
+    pm->all_next = after != NULL ? after->all_next : pmap_list;
+    if (pm->all_next != NULL) {
+        pm->all_next->all_prev = pm;
     }
-    pmap_list = pm;
-    vm_spin_unlock(&pmap_list_lock);
+    if (after != NULL) {
+        after->all_next = pm;
+    } else {
+        pmap_list = pm;
+    }
 }
 
-static void
-list_remove(struct pmap *pm)
+void
+pmap_list_remove(struct pmap *pm)
 {
-    vm_spin_lock(&pmap_list_lock);
     if (pm->all_prev != NULL) {
         pm->all_prev->all_next = pm->all_next;
     } else {
@@ -54,12 +56,12 @@ list_remove(struct pmap *pm)
     if (pm->all_next != NULL) {
         pm->all_next->all_prev = pm->all_prev;
     }
-    vm_spin_unlock(&pmap_list_lock);
 }
 
 /*
  * A header may still be named by stale hints, and pending may be raised by
- * one who found something in its last life: neither is reset.
+ * one who found something in its last life: neither is reset.  Nor are the
+ * tables that are still charged to it, in limbo.
  */
 static int
 pmap_make(struct vm_seq *seq, bool kernel, struct pmap **out)
@@ -76,16 +78,21 @@ pmap_make(struct vm_seq *seq, bool kernel, struct pmap **out)
     if (kernel) {
         pm->kernel = true;
     }
-    pm->format = (uint8_t)vm_get(&pmap_default_format);
+    vm_set(&pm->format, (uint8_t)vm_get(&pmap_default_format));
     vm_set(&pm->holds, 0);
-    vm_set(&pm->large, true);
     vm_set(&pm->cached, 0);
+    vm_set(&pm->limit, UINT32_MAX);
+    vm_set(&pm->peak, 0);
+    vm_set(&pm->tagged, true);
+    vm_set(&pm->large, true);
     error = pt_create(pm);
     if (error != VM_OK) {
         vm_zone_free(&pmap_zone, pm);
         return error;
     }
-    list_insert(pm);
+    vm_spin_lock(&pmap_list_lock);
+    pmap_list_insert(pm, NULL);
+    vm_spin_unlock(&pmap_list_lock);
     atomic_store_explicit(&pm->state, PMAP_LIVE, memory_order_release);
     *out = pm;
     return VM_OK;
@@ -110,8 +117,8 @@ pmap_init(struct vm_seq *seq)
     epoch_init();
     asid_init();
     pv_init();
+    budget_init();
     vm_zone_init(&pmap_zone, "pmap", sizeof(struct pmap));
-    pmap_list = NULL;
     pmap_kernel_pmap = NULL;
     error = pt_init();
     if (error == VM_OK) {
@@ -142,11 +149,14 @@ pmap_finish(struct pmap *pm)
 
     /* Several may see it dying and left by all; one ends it. */
     if (atomic_load_explicit(&pm->active, memory_order_seq_cst) != 0 ||
+        atomic_load_explicit(&pm->pins, memory_order_seq_cst) != 0 ||
         !atomic_compare_exchange_strong_explicit(&pm->state, &dying,
             PMAP_DEAD, memory_order_seq_cst, memory_order_relaxed)) {
         return;
     }
-    list_remove(pm);
+    vm_spin_lock(&pmap_list_lock);
+    pmap_list_remove(pm);
+    vm_spin_unlock(&pmap_list_lock);
     pt_destroy(pm);
     vm_zone_free(&pmap_zone, pm);
 }
@@ -158,12 +168,15 @@ pmap_destroy(struct pmap *pm)
 
     KASSERT(!pm->kernel && vm_get(&pm->state) == PMAP_LIVE);
     pmap_batch_begin(&own);
-    pt_restrict(pm, pm->start, pm->end, VM_PROT_NONE, tlb_batch(&own));
+    pt_restrict(pm, vm_get(&pm->start), vm_get(&pm->end), VM_PROT_NONE, tlb_batch(&own));
     tlb_batch_pending(tlb_batch(&own), pm);
-    tlb_batch_revoked(tlb_batch(&own), pm, pm->start, pm->end,
+    tlb_batch_revoked(tlb_batch(&own), pm, vm_get(&pm->start), vm_get(&pm->end),
         ~(paddr_t)0, VM_PROT_NONE);
     pmap_batch_commit(&own);
-    /* Against asid_leave(): clear active, then read state. */
+    /*
+     * Against who leaves it or unpins it: clear active or pins, then read
+     * state.
+     */
     atomic_store_explicit(&pm->state, PMAP_DYING, memory_order_seq_cst);
     pmap_finish(pm);
     limbo_poll();
@@ -172,8 +185,8 @@ pmap_destroy(struct pmap *pm)
 void
 pmap_bounds(const struct pmap *pm, vaddr_t *start, vaddr_t *end)
 {
-    *start = pm->start;
-    *end = pm->end;
+    *start = vm_get(&pm->start);
+    *end = vm_get(&pm->end);
 }
 
 int
@@ -239,7 +252,7 @@ pmap_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
     unsigned flags, vm_seq_t seq)
 {
     KASSERT(vm_page_aligned(va | pa));
-    KASSERT(pm->start <= va && va < pm->end);
+    KASSERT(vm_get(&pm->start) <= va && va < vm_get(&pm->end));
     KASSERT((prot & VM_PROT_READ) != 0 && (prot & ~VM_PROT_ALL) == 0);
     KASSERT((flags & PMAP_WIRED) == 0 || pm->kernel);
     if ((flags & PMAP_DEVICE) != 0) {
@@ -257,7 +270,7 @@ pmap_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
     vm_prot_t prot, vm_seq_t seq)
 {
     KASSERT(vm_page_aligned(va) && pv_managed(page));
-    KASSERT(pm->start <= va && va < pm->end);
+    KASSERT(vm_get(&pm->start) <= va && va < vm_get(&pm->end));
     KASSERT((prot & VM_PROT_READ) != 0 && (prot & ~VM_PROT_ALL) == 0);
     if ((prot & (VM_PROT_WRITE | VM_PROT_EXEC)) != 0 &&
         enter_rights(page, prot)) {
@@ -278,7 +291,7 @@ void
 pmap_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
     vm_seq_t seq)
 {
-    KASSERT(vm_page_aligned(va) && va >= pm->start);
+    KASSERT(vm_page_aligned(va) && va >= vm_get(&pm->start));
     KASSERT((near->prot[0] & near->prot[1] & VM_PROT_READ) != 0);
     KASSERT((near->prot[0] & VM_PROT_WRITE) == 0);
     (void)pt_prefill(pm, va, near, seq);
@@ -303,7 +316,7 @@ pmap_remove(struct pmap *pm, vaddr_t start, vaddr_t end,
     struct pmap_batch *b = batch != NULL ? batch : &own;
 
     KASSERT(vm_page_aligned(start | end) && start < end);
-    KASSERT(pm->start <= start && end <= pm->end);
+    KASSERT(vm_get(&pm->start) <= start && end <= vm_get(&pm->end));
     if (batch == NULL) {
         pmap_batch_begin(&own);
     }
@@ -324,7 +337,7 @@ pmap_protect(struct pmap *pm, vaddr_t start, vaddr_t end, vm_prot_t prot,
     struct pmap_batch *b = batch != NULL ? batch : &own;
 
     KASSERT(vm_page_aligned(start | end) && start < end);
-    KASSERT(pm->start <= start && end <= pm->end);
+    KASSERT(vm_get(&pm->start) <= start && end <= vm_get(&pm->end));
     if ((prot & VM_PROT_READ) == 0) {
         prot = VM_PROT_NONE;
     }

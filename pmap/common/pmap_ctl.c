@@ -32,7 +32,7 @@ pmap_format_page_shift(unsigned format)
 unsigned
 pmap_format(struct pmap *pm)
 {
-    return pm->format;
+    return vm_get(&pm->format);
 }
 
 /* ---- forgetting ------------------------------------------------------- */
@@ -62,7 +62,7 @@ pmap_discard(struct pmap *pm)
     if (pm->kernel) {
         return VM_E_INVAL;
     }
-    error = forget(pm, pm->start, pm->end);
+    error = forget(pm, vm_get(&pm->start), vm_get(&pm->end));
     if (error == VM_OK) {
         pt_event_any(EV_DISCARD, 1);
     }
@@ -73,7 +73,7 @@ int
 pmap_discard_range(struct pmap *pm, vaddr_t start, vaddr_t end)
 {
     if (pm->kernel || !vm_page_aligned(start) || !vm_page_aligned(end) ||
-        start < pm->start || start >= end || end > pm->end) {
+        start < vm_get(&pm->start) || start >= end || end > vm_get(&pm->end)) {
         return VM_E_INVAL;
     }
     return forget(pm, start, end);
@@ -85,7 +85,7 @@ pmap_discard_table(struct pmap *pm, vaddr_t va)
     vaddr_t start, end;
     int error;
 
-    if (pm->kernel || va < pm->start || va >= pm->end) {
+    if (pm->kernel || va < vm_get(&pm->start) || va >= vm_get(&pm->end)) {
         return VM_E_INVAL;
     }
     pt_table_range(pm, vm_trunc_page(va), &start, &end);
@@ -127,7 +127,7 @@ pmap_audit(struct pmap *pm,
     int (*fn)(void *arg, const struct pmap_mapping *m), void *arg)
 {
     struct pmap_mapping m;
-    vaddr_t va = pm->start;
+    vaddr_t va = vm_get(&pm->start);
     int stop;
 
     while (pt_next(pm, &va, &m)) {
@@ -143,7 +143,7 @@ void
 pmap_count(struct pmap *pm, struct pmap_counts *out)
 {
     struct pmap_mapping m;
-    vaddr_t va = pm->start;
+    vaddr_t va = vm_get(&pm->start);
 
     out->tables = pt_table_count(pm);
     out->translations = 0;
@@ -181,7 +181,9 @@ void
 pmap_check_all(void)
 {
     for (struct pmap *pm = pmap_list; pm != NULL; pm = pm->all_next) {
-        pmap_check(pm);
+        if (vm_get(&pm->state) != PMAP_HAND) {
+            pmap_check(pm);
+        }
     }
     (void)limbo_count();
     asid_check();
@@ -205,110 +207,8 @@ int
 pmap_enter_large(struct pmap *pm, vaddr_t va, struct vm_page *head,
     vm_prot_t prot, vm_seq_t seq)
 {
-    KASSERT(pv_managed(head) && pm->start <= va && va < pm->end);
+    KASSERT(pv_managed(head));
+    KASSERT(vm_get(&pm->start) <= va && va < vm_get(&pm->end));
     KASSERT((prot & VM_PROT_READ) != 0 && (prot & ~VM_PROT_ALL) == 0);
     return pt_enter_large(pm, va, head, prot, seq);
-}
-
-/* ---- to come ---------------------------------------------------------- */
-
-#if VM_TEST
-_Atomic unsigned pmap_test_delay;
-#endif
-
-void
-pmap_config(struct pmap *pm, struct pmap_config *out)
-{
-    out->format = pm->format;
-    out->tagged = true;
-    out->large = vm_get(&pm->large);
-}
-
-int
-pmap_configure(struct pmap *pm, const struct pmap_config *config)
-{
-    (void)pm;
-    (void)config;
-    return VM_E_INVAL;
-}
-
-void
-pmap_config_bounds(const struct pmap_config *config, vaddr_t *start,
-    vaddr_t *end)
-{
-    (void)config;
-    pmap_bounds(pmap_kernel_pmap, start, end);
-}
-
-unsigned
-pmap_discard_all(void)
-{
-    return 0;
-}
-
-int
-pmap_evict(struct pmap *pm)
-{
-    return pmap_discard(pm) == VM_OK ? VM_E_BUSY : VM_E_BUSY;
-}
-
-int
-pmap_set_budget(uint64_t tables)
-{
-    (void)tables;
-    return VM_E_INVAL;
-}
-
-int
-pmap_set_limit(struct pmap *pm, uint64_t tables)
-{
-    (void)pm;
-    (void)tables;
-    return VM_E_INVAL;
-}
-
-uint64_t
-pmap_budget_floor(void)
-{
-    return 0;
-}
-
-void
-pmap_budget(struct pmap_budget *out)
-{
-    memset(out, 0, sizeof(*out));
-}
-
-void
-pmap_limit(struct pmap *pm, struct pmap_budget *out)
-{
-    (void)pm;
-    memset(out, 0, sizeof(*out));
-}
-
-bool
-pmap_make_room(struct pmap *pm, unsigned mine)
-{
-    (void)pm;
-    (void)mine;
-    return false;
-}
-
-bool
-pmap_is_over(struct pmap *pm)
-{
-    (void)pm;
-    return false;
-}
-
-struct pmap *
-pmap_next(struct pmap *after)
-{
-    (void)after;
-    return NULL;
-}
-
-void
-pmap_roll_asids(void)
-{
 }

@@ -8,6 +8,8 @@
  *   tlb_batch.c         pending rule, batches, rounds of invalidation
  *   asid.c              ASIDs, activation, which CPUs to tell
  *   epoch.c             epochs and limbo
+ *   change.c            walking all pmaps; roots that come and go
+ *   budget.c            the ceiling of table pages, and who is evicted
  *   ------------------- this header -------------------
  *   pt_*.c              the radix store; alone includes <pte.h>
  *
@@ -28,6 +30,10 @@
  *           still live in some TLB, and it flushes the whole pmap itself.
  * EPOCH     Tables are read only inside an epoch section; an unlinked
  *           table is freed when all sections that saw it have ended.
+ * CHANGING  Who takes a root away, or puts another in its place, bars CPUs
+ *           from loading the pmap first (PMAP_CHANGING).  A flush of such a
+ *           pmap waits until every CPU has left the old root: until then
+ *           it could be walked again, however often it were flushed.
  * HINTS     A reverse-map hint is there before the translation is, and is
  *           dropped only when its translation is known to be in no TLB.
  */
@@ -46,7 +52,8 @@
 enum pmap_state {
     PMAP_DEAD,              /* free header; translates nothing */
     PMAP_LIVE,
-    PMAP_DYING              /* emptied; some CPU still holds it lazily */
+    PMAP_DYING,             /* emptied; some CPU still holds it lazily */
+    PMAP_HAND               /* no pmap: a mark in the list (budget.c) */
 };
 
 /*
@@ -63,12 +70,20 @@ struct pmap {
     _Atomic uint32_t holds;         /* (a) pmap_hold() */
     _Atomic uint32_t state;         /* (a) enum pmap_state */
     _Atomic uint64_t asid;          /* (a) generation << 16 | ASID */
-    _Atomic uint64_t active;        /* (a) CPUs that have it loaded */
+    _Atomic uint64_t active;        /* (a) CPUs that have it loaded, and
+                                       PMAP_CHANGING */
     _Atomic uint64_t cached;        /* (a) CPUs that may skip the flush */
-    vaddr_t start, end;             /* (c) what it translates */
+    _Atomic vaddr_t start, end;     /* (a) what it translates */
+    _Atomic uint32_t pins;          /* (a) pmap_next(): its life goes on */
+    _Atomic uint32_t tables;        /* (a) charged to it; runs on from one
+                                       life to the next, like pending */
+    _Atomic uint32_t limit;         /* (a) of tables; UINT32_MAX: none */
+    _Atomic uint32_t peak;          /* (a) */
     _Atomic uint8_t page_shift;     /* (a) hardware page, for flushes */
-    uint8_t format;                 /* (c) */
-    _Atomic bool large;             /* (a) large leaves may be entered */
+    _Atomic uint8_t format;         /* (a) */
+    _Atomic bool tagged;            /* (a) has an ASID of its own */
+    _Atomic bool large;             /* (a) may have large leaves */
+    _Atomic bool recent;            /* (a) loaded since the hand passed */
     bool kernel;                    /* (c) the same in every life */
     uint64_t store[PT_STORE_WORDS] __attribute__((aligned(16)));
 };
@@ -82,6 +97,11 @@ struct pmap {
 #define PMAP_REVOKING   ((uint64_t)1)
 #define PMAP_BREAKING   ((uint64_t)1 << 32)
 
+/* In active, beside the CPUs: the root is being taken or replaced. */
+#define PMAP_CHANGING   ((uint64_t)1 << VM_MAX_CPUS)
+
+_Static_assert(VM_MAX_CPUS < 64, "a CPU's bit, and one for PMAP_CHANGING");
+
 extern struct pmap *pmap_kernel_pmap;
 extern struct vm_spin pmap_list_lock;       /* rank ASID */
 extern struct pmap *pmap_list;              /* (l) */
@@ -89,8 +109,17 @@ extern struct pmap *pmap_list;              /* (l) */
 /* Before a neighbour is entered that may be executed (pt_prefill). */
 void pmap_near_icache(struct vm_page *page, vm_prot_t prot);
 
-/* The last CPU to leave a dying pmap ends its life. */
+/* The last to leave a dying pmap ends its life. */
 void pmap_finish(struct pmap *pm);
+/*
+ * change.c.  pin: pmap_list_lock is held; false: it is dying, and is to be
+ * unpinned at once, the lock not held.
+ */
+bool pmap_pin(struct pmap *pm);
+void pmap_unpin(struct pmap *pm);
+/* pmap_list_lock is held; after NULL: first of all. */
+void pmap_list_insert(struct pmap *pm, struct pmap *after);
+void pmap_list_remove(struct pmap *pm);
 
 /* ---- 2. services for the store -------------------------------------- */
 
@@ -171,9 +200,10 @@ struct pt_frame {
     uint64_t zero;
     _Atomic uint64_t used;      /* the store's own: which entries */
     struct vm_page *next;
-    uint64_t tag;               /* epoch in which it was put here */
-    uint32_t level;             /* the store's own */
-    uint32_t geo;               /* the store's own */
+    uint64_t tag : 48;          /* epoch in which it was put here */
+    uint64_t level : 8;         /* the store's own */
+    uint64_t geo : 8;           /* the store's own */
+    struct pmap *owner;         /* whom it is charged to, or NULL */
 };
 
 _Static_assert(sizeof(struct pt_frame) <= VM_PAGE_PRIVATE, "fits");
@@ -281,6 +311,36 @@ tlb_batch(struct pmap_batch *batch)
 void asid_flush(struct pmap *pm, struct pt_flush *f);
 void asid_init(void);
 void asid_check(void);
+/* CPUs that have ever activated a pmap. */
+unsigned asid_cpus(void);
+
+/*
+ * asid_change - bar CPUs from loading pm, from here to asid_changed().
+ *
+ * => idle:    only if no CPU has it loaded
+ * => Returns: false, it is barred already, or not idle
+ * => Context: preemption disabled from before until asid_changed()
+ * asid_reload: pm's root, format or tagging is another now.  It gets a new
+ * ASID, and each CPU that has it loaded goes over to the new root; on
+ * return none walks the old one any more, or ever will.
+ */
+bool asid_change(struct pmap *pm, bool idle);
+void asid_reload(struct pmap *pm);
+void asid_changed(struct pmap *pm);
+
+/* Has that CPU pm (a struct pmap *) loaded, and not begun to leave it? */
+bool asid_runs(void *pm, unsigned cpu);
+
+/*
+ * budget.c.  own: may pm have one more table?  Then take: may another frame
+ * become a table?  disown: pm has it no more; give: the frame is none any
+ * more.  Tables of user pmaps only.
+ */
+bool budget_own(struct pmap *pm);
+void budget_disown(struct pmap *pm);
+bool budget_take(void);
+void budget_give(void);
+void budget_init(void);
 
 static inline uint32_t
 asid_of(const struct pmap *pm)
@@ -381,6 +441,36 @@ void pt_destroy(struct pmap *pm);
 int pt_ready(struct pmap *pm) VM_MUST_CHECK;
 /* Load it on this CPU (pmap_md_activate). */
 void pt_activate(struct pmap *pm, uint32_t asid, bool flush_asid);
+
+/*
+ * pt_spare - an empty root of that format, for pm; false: no memory.
+ * pt_replace - that root, none (0), or none of the same format (NULL), in
+ * place of what pm has; what it had is unlinked into b.  PMAP_CHANGING is
+ * set, b has touched pm.
+ * pt_spare_free - one that was not used.
+ */
+struct pt_spare {
+    uint64_t root;
+    unsigned format;
+};
+bool pt_spare(struct pmap *pm, unsigned format, struct pt_spare *out);
+void pt_spare_free(struct pt_spare *spare);
+void pt_replace(struct pmap *pm, const struct pt_spare *spare,
+    struct tlb_batch *b);
+/* What a format translates; false: not with this MI page. */
+bool pt_format_bounds(unsigned format, vaddr_t *start, vaddr_t *end);
+/* Tables that one instruction may need, of the format that needs most. */
+unsigned pt_insn_tables(void);
+
+/*
+ * pt_evict - unlink some leaf tables of pm into b: those whose entries
+ * were not used since the last time, before those that were; of either,
+ * sparse before dense.  Returns how many; 0: there are none.
+ */
+unsigned pt_evict(struct pmap *pm, unsigned want, struct tlb_batch *b);
+
+/* One CPU loads the root, if it runs in pm (asid_runs): did it? */
+bool pt_reload(struct pmap *pm, uint32_t asid, unsigned cpu);
 
 /*
  * pt_enter - the promise of pmap_enter().  Enters an epoch section; takes

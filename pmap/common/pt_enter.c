@@ -132,7 +132,9 @@ enter_restrict(const struct enter *e)
             continue;
         }
     }
-    tlb_break_flush(e->pm, e->va, VM_PAGE_SIZE);
+    if (!VM_MUTANT(RESTRICT_NO_FLUSH)) {
+        tlb_break_flush(e->pm, e->va, VM_PAGE_SIZE);
+    }
     tlb_break_end(e->pm);
 }
 
@@ -158,7 +160,7 @@ enter_any(const struct enter *e, struct pt_cpu *cpu)
     } else if (more) {
         enter_restrict(e);
     }
-    if (empty && pmap_revoking(e->pm)) {
+    if (empty && pmap_revoking(e->pm) && !VM_MUTANT(ENTER_NO_PENDING)) {
         tlb_flush_pending(e->pm);
     }
     for (unsigned i = 0; i < e->g->per_page; i++) {
@@ -170,7 +172,9 @@ enter_any(const struct enter *e, struct pt_cpu *cpu)
         }
     }
     pmap_md_publish();
-    enter_fence(e, cpu);
+    if (!VM_MUTANT(FENCE_SKIPPED)) {
+        enter_fence(e, cpu);
+    }
 }
 
 /* The entry without its address. */
@@ -196,7 +200,9 @@ enter_set(const struct enter *e, struct pt_cpu *cpu)
         /* Release: the page's contents are there before it is mapped. */
         __atomic_store_n(e->slot, e->attr |
             e->pa >> vm_page_shift << e->g->frame_shift, __ATOMIC_RELEASE);
-        pmap_md_publish();
+        if (!VM_MUTANT(PUBLISH_SKIPPED)) {
+            pmap_md_publish();
+        }
         if (PMAP_MD_CACHES_INVALID) {
             enter_fence(e, cpu);
         }
@@ -237,7 +243,8 @@ static inline bool
 note_hit(struct note *n, struct pmap *pm, vaddr_t va)
 {
     return !pmap_revoking(pm) && n->pm == pm && va - n->start < n->size &&
-        n->epoch == atomic_load_explicit(&epoch_now, memory_order_acquire);
+        (n->epoch == atomic_load_explicit(&epoch_now,
+        memory_order_acquire) || VM_MUTANT(NOTE_STALE));
 }
 
 /* Walk, and note where it led; false: there is no leaf table. */
@@ -388,7 +395,9 @@ prefill_single(struct enter *e, const struct pmap_near *from,
         struct vm_page *page;
         vm_prot_t prot;
 
-        if ((want & 1) == 0 || pte_load(slot) != 0 || !prefill_may(pm) ||
+        if ((want & 1) == 0 ||
+            (pte_load(slot) != 0 && !VM_MUTANT(PREFILL_REPLACES)) ||
+            !prefill_may(pm) ||
             (page = vm_near_page(&near, i, &prot)) == NULL ||
             !pv_insert_cheap(page, pm, va)) {
             continue;
@@ -454,7 +463,7 @@ prefill_want(const struct note *at, const struct pmap *pm, vaddr_t va,
     vaddr_t end = at->start + (at->size - 1);
     uint64_t room;
 
-    end = end < pm->end - 1 ? end : pm->end - 1;
+    end = end < vm_get(&pm->end) - 1 ? end : vm_get(&pm->end) - 1;
     room = ((end - va) >> vm_page_shift) + 1;
     return room < 32 ? want & (((uint32_t)1 << room) - 1) : want;
 }

@@ -135,7 +135,7 @@ pt_large_shift(struct pmap *pm)
 {
     uint64_t root = pt_root(pm);
     const struct pt_geo *g = root != 0 ? pt_root_geo(root) :
-        pt_format_geo(pm->format);
+        pt_format_geo(vm_get(&pm->format));
 
     if (pm->kernel || !vm_get(&pm->large) || !pte_leaf_ok(pt_f(g), 1) ||
         g->shift[1] <= vm_page_shift) {

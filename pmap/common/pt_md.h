@@ -9,6 +9,8 @@
  *   PMAP_MD_BROADCAST     1 if an invalidation reaches all CPUs by itself
  *   PMAP_MD_CACHES_INVALID 1 if invalid entries may be cached, so that a
  *                         fence is due after invalid -> valid (riscv64)
+ *   PMAP_MD_INSN_PAGES    most pages that one instruction needs at once, to
+ *                         be fetched and executed (docs/pmap.md)
  *   pmap_md_publish()     static inline: table writes made before it are
  *                         seen by walkers of every CPU before anything
  *                         done after it (dsb ishst; x86: compiler only)
@@ -20,7 +22,7 @@
 #include "vm_kern.h"
 
 struct pt_cpuset {
-    uint64_t bits;              /* VM_MAX_CPUS is 64 */
+    uint64_t bits;
 };
 
 /*
@@ -60,6 +62,18 @@ void pmap_md_flush(const struct pt_flush *f, struct pt_cpuset cpus);
  */
 void pmap_md_activate(const struct pt_format *f, paddr_t root,
     uint32_t asid, bool flush_asid);
+
+/*
+ * pmap_md_reload - one CPU, this or another, walks from root under asid from
+ * now on, if still() says so there, where that CPU cannot load another root
+ * meanwhile.  What it may hold for asid goes first.
+ *
+ * => Context: preemption disabled; acknowledgement is awaited as in
+ *             pmap_md_flush()
+ * => Returns: what still(arg, cpu) did
+ */
+bool pmap_md_reload(const struct pt_format *f, paddr_t root, uint32_t asid,
+    unsigned cpu, bool (*still)(void *arg, unsigned cpu), void *arg);
 
 /*
  * pmap_md_fence - this CPU forgets what it holds for one page of its

@@ -159,6 +159,34 @@ pt_format_page_shift(unsigned format)
     return pte_formats[format_index[format]].page_shift;
 }
 
+bool
+pt_format_bounds(unsigned format, vaddr_t *start, vaddr_t *end)
+{
+    const struct pt_geo *g;
+
+    if (format >= format_count) {
+        return false;
+    }
+    g = &pt_geo[format_index[format]];
+    *start = vm_trunc_page(g->f->user_start + VM_PAGE_MASK);
+    *end = vm_trunc_page(g->f->user_end);
+    return g->per_page != 0;
+}
+
+/* Of each page, a table on every level but the root, which all share. */
+unsigned
+pt_insn_tables(void)
+{
+    unsigned most = 0;
+
+    for (unsigned i = 0; i < format_count; i++) {
+        unsigned levels = pt_geo[format_index[i]].levels;
+
+        most = levels > most ? levels : most;
+    }
+    return 1 + (most - 1) * PMAP_MD_INSN_PAGES;
+}
+
 /* ---- growing ---------------------------------------------------------- */
 
 /* Private still: p's entry for va leads to below. */
@@ -174,12 +202,12 @@ chain_link(const struct pt_geo *g, struct vm_page *p, int level, vaddr_t va,
 
 /* A table of that level with all that leads from it to va's leaf table. */
 static struct vm_page *
-chain_make(const struct pt_geo *g, vaddr_t va, int level)
+chain_make(struct pmap *pm, const struct pt_geo *g, vaddr_t va, int level)
 {
     struct vm_page *below = NULL;
 
     for (int l = 0; l <= level; l++) {
-        struct vm_page *p = pt_table_alloc(g, l);
+        struct vm_page *p = pt_table_alloc(pm, g, l);
 
         if (p == NULL) {
             if (below != NULL) {
@@ -218,7 +246,7 @@ grow_entry(struct pmap *pm, const struct pt_geo *g, vaddr_t va, int level,
     paddr_t table)
 {
     pte_t *slot = pt_slot(g, table, level, va);
-    struct vm_page *top = chain_make(g, va, level - 1);
+    struct vm_page *top = chain_make(pm, g, va, level - 1);
     pte_t old = 0, new;
 
     if (top == NULL) {
@@ -264,6 +292,22 @@ root_share(const struct pt_geo *g, paddr_t root)
     }
 }
 
+uint64_t
+pt_root_make(struct pmap *pm, unsigned format)
+{
+    const struct pt_geo *g = &pt_geo[format_index[format]];
+    struct vm_page *p = pt_table_root(pm, g);
+
+    if (p == NULL) {
+        p = pt_table_alloc(pm, g, g->levels - 1);
+        if (p == NULL) {
+            return 0;
+        }
+        root_share(g, vm_page_pa(p));
+    }
+    return vm_page_pa(p) | (uint64_t)(g - pt_geo);
+}
+
 /*
  * Give a user pmap its root.  va_used: with the tables for va below it.
  * Returns the root word, 0 if there is no memory.
@@ -272,21 +316,17 @@ static uint64_t
 root_grow(struct pmap *pm, bool va_used, vaddr_t va)
 {
     struct pt_radix *r = pt_radix(pm);
-    const struct pt_geo *g = &pt_geo[format_index[pm->format]];
+    uint64_t word = pt_root_make(pm, vm_get(&pm->format)), old = 0;
+    const struct pt_geo *g = pt_root_geo(word);
     int top = g->levels - 1;
-    struct vm_page *p = pt_table_root(g), *below = NULL;
-    uint64_t word, old = 0;
+    struct vm_page *p, *below = NULL;
 
-    if (p == NULL) {
-        p = pt_table_alloc(g, top);
-        if (p == NULL) {
-            return 0;
-        }
-        root_share(g, vm_page_pa(p));
+    if (word == 0) {
+        return 0;
     }
-    word = vm_page_pa(p) | (uint64_t)(g - pt_geo);
+    p = vm_page_of(pt_root_pa(word));
     if (va_used) {
-        below = chain_make(g, va, top - 1);
+        below = chain_make(pm, g, va, top - 1);
         if (below == NULL) {
             pt_table_free(p);
             return 0;
@@ -344,7 +384,7 @@ pt_grow(struct pmap *pm, vaddr_t va)
 
 /* Everything just below the root that the kernel's window needs. */
 static int
-kernel_tables(const struct pt_geo *g)
+kernel_tables(struct pmap *pm, const struct pt_geo *g)
 {
     int top = g->levels - 1;
     vsize_t span = (vsize_t)1 << g->shift[top];
@@ -356,7 +396,7 @@ kernel_tables(const struct pt_geo *g)
         pte_t *slot = pt_slot(g, kernel_root, top, va);
 
         if (pte_load(slot) == 0) {
-            p = pt_table_alloc(g, top - 1);
+            p = pt_table_alloc(pm, g, top - 1);
             if (p == NULL) {
                 return VM_E_NOMEM;
             }
@@ -381,13 +421,13 @@ kernel_create(struct pmap *pm)
 
     kernel_root = pmap_md_kernel_root(g->f, 0);
     if (kernel_root == 0) {
-        p = pt_table_alloc(g, top);
+        p = pt_table_alloc(pm, g, top);
         if (p == NULL) {
             return VM_E_NOMEM;
         }
         kernel_root = pmap_md_kernel_root(g->f, vm_page_pa(p));
     }
-    error = g->f->shared_root ? kernel_tables(g) : VM_OK;
+    error = g->f->shared_root ? kernel_tables(pm, g) : VM_OK;
     if (error != VM_OK) {
         return error;
     }
@@ -399,12 +439,12 @@ kernel_create(struct pmap *pm)
     pmap_md_publish();
     for (unsigned i = 0; i < format_count; i++) {
         if (&pte_formats[format_index[i]] == g->f) {
-            pm->format = (uint8_t)i;
+            vm_set(&pm->format, (uint8_t)i);
         }
     }
-    pm->start = vm_trunc_page(g->f->kernel_start + VM_PAGE_MASK);
-    pm->end = vm_trunc_page(g->f->kernel_end);
-    pm->page_shift = g->f->page_shift;
+    vm_set(&pm->start, vm_trunc_page(g->f->kernel_start + VM_PAGE_MASK));
+    vm_set(&pm->end, vm_trunc_page(g->f->kernel_end));
+    vm_set(&pm->page_shift, g->f->page_shift);
     atomic_store_explicit(&r->root, kernel_root | PT_GEO_KERNEL,
         memory_order_release);
     return VM_OK;
@@ -413,19 +453,19 @@ kernel_create(struct pmap *pm)
 int
 pt_create(struct pmap *pm)
 {
-    const struct pt_geo *g;
+    vaddr_t start, end;
 
     if (pm->kernel) {
         return kernel_create(pm);
     }
-    g = &pt_geo[format_index[pm->format]];
-    if (g->per_page == 0) {
+    if (!pt_format_bounds(vm_get(&pm->format), &start, &end)) {
         return VM_E_INVAL;
     }
     KASSERT(vm_get(&pt_radix(pm)->root) == 0);
-    pm->start = vm_trunc_page(g->f->user_start + VM_PAGE_MASK);
-    pm->end = vm_trunc_page(g->f->user_end);
-    pm->page_shift = g->f->page_shift;
+    vm_set(&pm->start, start);
+    vm_set(&pm->end, end);
+    vm_set(&pm->page_shift,
+        (uint8_t)pt_format_page_shift(vm_get(&pm->format)));
     return VM_OK;
 }
 
@@ -438,7 +478,7 @@ pt_destroy(struct pmap *pm)
     if (root != 0) {
         struct vm_page *p = vm_page_of(pt_root_pa(root));
 
-        /* Its user half is empty, its kernel half serves the next one. */
+        /* Its kernel half serves the next one. */
         pt_frame(p)->next = NULL;
         limbo_put(p);
     }

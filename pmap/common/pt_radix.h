@@ -246,14 +246,19 @@ pt_root(struct pmap *pm)
 #define PT_GROW_LARGE   ((paddr_t)1)
 paddr_t pt_grow(struct pmap *pm, vaddr_t va);
 
+/* The word of an empty root of that format, not linked; 0: no memory. */
+uint64_t pt_root_make(struct pmap *pm, unsigned format);
+
 /*
- * pt_table.c: frames of tables.  alloc: zeroed; NULL: no memory.  root: a
- * root that was used before, its kernel half as it must be, its user half
- * empty, or NULL.  free: of one that was never linked, with nothing below.
+ * pt_table.c: frames of tables, charged to pm.  alloc: zeroed; NULL: no
+ * memory, or over a budget.  root: a root that was used before, its kernel
+ * half as it must be, its user half empty, or NULL.  free: of one that was
+ * never linked, with nothing below.
  */
 void pt_table_init(void);
-struct vm_page *pt_table_alloc(const struct pt_geo *g, int level);
-struct vm_page *pt_table_root(const struct pt_geo *g);
+struct vm_page *pt_table_alloc(struct pmap *pm, const struct pt_geo *g,
+    int level);
+struct vm_page *pt_table_root(struct pmap *pm, const struct pt_geo *g);
 void pt_table_free(struct vm_page *p);
 
 /* Of a format's index. */

@@ -84,29 +84,85 @@ stock_give(unsigned which, unsigned most, struct vm_page *p)
     return room;
 }
 
-struct vm_page *
-pt_table_alloc(const struct pt_geo *g, int level)
+static struct vm_page *
+frame_alloc(const struct pt_geo *g)
 {
-    struct vm_page *p = stock_take(stock_clean(g));
+    struct vm_page *p = vm_page_alloc(VM_PAGE_TABLE, VM_ALLOC_KERNEL);
 
-    if (p == NULL) {
-        p = vm_page_alloc(VM_PAGE_TABLE, VM_ALLOC_KERNEL);
-        if (p == NULL) {
-            return NULL;
-        }
+    if (p != NULL) {
         KASSERT(vm_page_pa(p) != 0);
         memset(vm_page_data(p), 0, g->hw_page);
     }
-    pt_frame(p)->level = (uint32_t)level;
-    pt_frame(p)->geo = (uint32_t)(g - pt_geo);
+    return p;
+}
+
+/* Another frame for a user pmap's table, within the budget. */
+static struct vm_page *
+frame_take(const struct pt_geo *g)
+{
+    struct vm_page *p;
+
+    if (!budget_take()) {
+        return NULL;
+    }
+    p = frame_alloc(g);
+    if (p == NULL) {
+        budget_give();
+    }
     return p;
 }
 
 struct vm_page *
-pt_table_root(const struct pt_geo *g)
+pt_table_alloc(struct pmap *pm, const struct pt_geo *g, int level)
 {
+    struct vm_page *p;
+
+    if (pm->kernel) {
+        p = frame_alloc(g);
+        pm = NULL;
+    } else {
+        if (!budget_own(pm)) {
+            return NULL;
+        }
+        p = stock_take(stock_clean(g));
+        if (p == NULL && (p = frame_take(g)) == NULL) {
+            budget_disown(pm);
+        }
+    }
+    if (p != NULL) {
+        pt_frame(p)->level = (unsigned)level & 0xff;
+        pt_frame(p)->geo = (unsigned)(g - pt_geo) & 0xff;
+        pt_frame(p)->owner = pm;
+    }
+    return p;
+}
+
+struct vm_page *
+pt_table_root(struct pmap *pm, const struct pt_geo *g)
+{
+    struct vm_page *p;
+
     KASSERT(g != &pt_geo[PT_GEO_KERNEL]);
-    return stock_take((unsigned)(g - pt_geo));
+    if (!budget_own(pm)) {
+        return NULL;
+    }
+    p = stock_take((unsigned)(g - pt_geo));
+    if (p == NULL) {
+        budget_disown(pm);
+    } else {
+        pt_frame(p)->owner = pm;
+    }
+    return p;
+}
+
+/* Nobody's any more. */
+static inline void
+frame_disown(struct pt_frame *f)
+{
+    if (f->owner != NULL) {
+        budget_disown(f->owner);
+        f->owner = NULL;
+    }
 }
 
 void
@@ -114,6 +170,10 @@ pt_table_free(struct vm_page *p)
 {
     struct pt_frame *f = pt_frame(p);
 
+    if (f->geo != PT_GEO_KERNEL) {
+        budget_give();
+    }
+    frame_disown(f);
     vm_set(&f->used, 0);
     f->next = NULL;
     f->tag = 0;
@@ -189,11 +249,12 @@ table_keep(struct vm_page *p, const struct pt_geo *g)
     unsigned clean = stock_clean(g);
     bool kept;
 
-    if (level == 0 && (vm_get(&stock[clean].n) >= STOCK_TABLES ||
-            !leaf_wipe(p, g))) {
+    if (pt_frame(p)->geo == PT_GEO_KERNEL || (level == 0 &&
+            (vm_get(&stock[clean].n) >= STOCK_TABLES || !leaf_wipe(p, g)))) {
         pt_table_free(p);
         return;
     }
+    frame_disown(pt_frame(p));
     kept = level == g->levels - 1 ?
         stock_give((unsigned)(g - pt_geo), STOCK_ROOTS, p) :
         stock_give(clean, STOCK_TABLES, p);
@@ -226,18 +287,27 @@ pt_reclaim(struct vm_page *table)
 
 /* ---- counting --------------------------------------------------------- */
 
-/* Tables below a table; its depth bounds the recursion. */
+/*
+ * A table and those below it; its depth bounds the recursion.  Of a root,
+ * only the user half is in use.
+ */
 static uint64_t
 table_count(const struct pt_geo *g, paddr_t table, int level)
 {
+    uint64_t used = level == 0 ? 0 :
+        vm_get(&pt_frame(pt_leaf_page(table))->used);
     pte_t *slot = kern_frame_ptr(table);
     uint64_t n = 1;
 
-    for (unsigned i = 0; level > 0 && i <= g->mask[level]; i++) {
-        pte_t pte = pte_load(&slot[i]);
+    for (; used != 0; used &= used - 1) {
+        unsigned first = pt_group_first(g, level, used);
 
-        if (pt_leads(g, pte, level)) {
-            n += table_count(g, pt_child(g, pte, level), level - 1);
+        for (unsigned i = 0; i < 1u << g->group[level]; i++) {
+            pte_t pte = pte_load(&slot[first + i]);
+
+            if (pt_leads(g, pte, level)) {
+                n += table_count(g, pt_child(g, pte, level), level - 1);
+            }
         }
     }
     return n;
@@ -246,12 +316,8 @@ table_count(const struct pt_geo *g, paddr_t table, int level)
 uint64_t
 pt_reclaim_count(struct vm_page *table)
 {
-    const struct pt_geo *g = &pt_geo[pt_frame(table)->geo];
-    int level = (int)pt_frame(table)->level;
-
-    /* A root's kernel half is not its own, and its user half is empty. */
-    return level == g->levels - 1 ? 1 :
-        table_count(g, vm_page_pa(table), level);
+    return table_count(&pt_geo[pt_frame(table)->geo], vm_page_pa(table),
+        (int)pt_frame(table)->level);
 }
 
 uint64_t
@@ -266,7 +332,7 @@ pt_table_count(struct pmap *pm)
         vsize_t span = (vsize_t)1 << g->shift[top];
 
         n = 1;
-        for (vaddr_t va = pm->start & ~(span - 1); va < pm->end;
+        for (vaddr_t va = vm_get(&pm->start) & ~(span - 1); va < vm_get(&pm->end);
             va += span) {
             pte_t pte = pte_load(pt_slot(g, pt_root_pa(root), top, va));
 

@@ -92,7 +92,8 @@ edit_groups_of(const struct edit *e, struct vm_page *table, paddr_t leaf,
 
         edit_group(e, kern_frame_ptr(leaf), i, stop,
             start + (vsize_t)(i - first) * e->g->hw_page);
-        emptied |= stop - i == n - 1 ? used & -used : 0;
+        emptied |= stop - i == n - 1 || VM_MUTANT(USED_CLEARED) ?
+            used & -used : 0;
     }
     if (e->keep == VM_PROT_NONE && !e->pm->kernel && emptied != 0) {
         vm_set(&pt_frame(table)->used,
@@ -220,8 +221,8 @@ pt_restrict(struct pmap *pm, vaddr_t start, vaddr_t end, vm_prot_t keep,
         if (!pm->kernel) {
             vsize_t span = (vsize_t)1 << e.g->shift[e.g->levels - 1];
 
-            start = start == pm->start ? start & ~(span - 1) : start;
-            last = end == pm->end ? last | (span - 1) : last;
+            start = start == vm_get(&pm->start) ? start & ~(span - 1) : start;
+            last = end == vm_get(&pm->end) ? last | (span - 1) : last;
         }
         edit_table(&e, pt_root_pa(root), e.g->levels - 1, start, last);
     }
@@ -241,8 +242,8 @@ pt_table_range(struct pmap *pm, vaddr_t va, vaddr_t *start, vaddr_t *end)
         *start = va & ~(span - 1);
         *end = *start + span;
     }
-    *start = *start < pm->start ? pm->start : *start;
-    *end = *end > pm->end ? pm->end : *end;
+    *start = *start < vm_get(&pm->start) ? vm_get(&pm->start) : *start;
+    *end = *end > vm_get(&pm->end) ? vm_get(&pm->end) : *end;
 }
 
 /* ---- one page, for the reverse map ------------------------------------ */
@@ -265,7 +266,8 @@ pt_restrict_one(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t keep,
         pte_t old = pte_load(&slot[i]), new;
 
         while (old != 0 && pte_pa(pt_f(e.g), old, 0) == pa + off) {
-            if (pte_attr(pt_f(e.g), old, 0).wired) {
+            if (pte_attr(pt_f(e.g), old, 0).wired &&
+                !VM_MUTANT(KERNEL_WIRED)) {
                 return PT_WIRED;
             }
             new = keep == VM_PROT_NONE ? 0 :
@@ -363,7 +365,7 @@ next_in_use(struct pmap *pm, uint64_t root, vaddr_t *va, int *found)
 {
     const struct pt_geo *g = pt_root_geo(root);
 
-    while (*va < pm->end) {
+    while (*va < vm_get(&pm->end)) {
         paddr_t table = pt_root_pa(root);
         vaddr_t past;
 
@@ -397,7 +399,7 @@ pt_next(struct pmap *pm, vaddr_t *va, struct pmap_mapping *out)
 {
     struct pt_cpu *cpu = epoch_enter();
     uint64_t root = pt_root(pm);
-    vaddr_t at = *va < pm->start ? pm->start : *va;
+    vaddr_t at = *va < vm_get(&pm->start) ? vm_get(&pm->start) : *va;
     int level = 0;
     pte_t pte = root == 0 ? 0 : next_in_use(pm, root, &at, &level);
 
@@ -440,7 +442,7 @@ check_leaf(struct pmap *pm, const struct pt_geo *g, vaddr_t va, pte_t pte,
     if (level != 0 && (pm->kernel || !pv_managed(page))) {
         check_fail(pm, va, level, pte, "a large leaf of no object");
     }
-    if (va < pm->start || va >= pm->end) {
+    if (va < vm_get(&pm->start) || va >= vm_get(&pm->end)) {
         check_fail(pm, va, level, pte, "outside the pmap");
     }
     if (attr.user == pm->kernel || (attr.wired && !pm->kernel)) {
@@ -519,7 +521,7 @@ pt_check(struct pmap *pm)
 {
     uint64_t root = pt_root(pm);
     const struct pt_geo *g;
-    vaddr_t start = pm->start, last = pm->end - 1;
+    vaddr_t start = vm_get(&pm->start), last = vm_get(&pm->end) - 1;
 
     if (root == 0) {
         return;

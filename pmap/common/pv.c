@@ -145,6 +145,9 @@ pv_insert_slow(struct vm_page *page, struct pmap *pm, vaddr_t va)
 {
     struct pv_iter it, empty = { .pm = NULL };
 
+    if (VM_MUTANT(PV_LOST)) {
+        return VM_OK;
+    }
     for (bool more = pv_first(&it, page); more; more = pv_next(&it)) {
         if (*it.pm == pm && *it.va == va) {
             return VM_OK;
@@ -292,7 +295,8 @@ pv_forget(struct vm_page *page, const struct pmap *pm, vaddr_t start,
         return false;
     }
     if (hint != NULL && (hint != pm ||
-            page->pv.va - start >= end - start) && !pv_is_over(hint)) {
+            page->pv.va - start >= end - start) && !pv_is_over(hint) &&
+        !VM_MUTANT(FRAME_FREED_MAPPED)) {
         return false;
     }
     page->pv.pm = NULL;

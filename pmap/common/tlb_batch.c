@@ -25,6 +25,10 @@
 #define BATCH_RECORDS   6u
 #define FULL_PAGES      64u     /* more hardware pages: flush everything */
 
+#if VM_TEST
+_Atomic unsigned pmap_test_delay;
+#endif
+
 struct tlb_batch {
     uint32_t npmap;
     uint32_t nrange;
@@ -98,7 +102,7 @@ batch_flush(struct tlb_batch *b, unsigned i)
             f.range[f.n].end = b->range[r].end;
             f.n++;
             pages += (b->range[r].end - b->range[r].start)
-                >> pm->page_shift;
+                >> vm_get(&pm->page_shift);
         }
     }
     if (f.n == 0 && !b->pmap[i].full) {
@@ -116,6 +120,12 @@ batch_commit(struct tlb_batch *b)
 {
     struct vm_page *unlinked = b->unlinked;
 
+#if VM_TEST
+    for (unsigned i = vm_get(&pmap_test_delay); i > 0; i--) {
+        kern_relax();
+        vm_point();
+    }
+#endif
     for (unsigned i = 0; i < b->npmap; i++) {
         vm_point();
         batch_flush(b, i);
@@ -192,7 +202,7 @@ batch_overflow(struct tlb_batch *b, unsigned i)
 {
     unsigned to = 0;
 
-    b->pmap[i].full = true;
+    b->pmap[i].full = !VM_MUTANT(BATCH_OVERFLOW);
     for (unsigned r = 0; r < b->nrange; r++) {
         if (b->owner[r] != i) {
             b->range[to] = b->range[r];

@@ -8,6 +8,12 @@
 
 #include "pt_md.h"
 
+/*
+ * With C an instruction may lie across two pages (16.1), and so may what a
+ * misaligned access touches (2.6).
+ */
+#define PMAP_MD_INSN_PAGES      4u
+
 #define PMAP_MD_ASID_BITS       16      /* satp.ASID, 4.1.11 */
 #define PMAP_MD_BROADCAST       0
 #define PMAP_MD_CACHES_INVALID  1       /* 4.2.1 */

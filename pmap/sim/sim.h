@@ -122,6 +122,8 @@ struct sim_stats {
     uint64_t faults_not_present, faults_prot;
 };
 void sim_stats(struct sim_stats *out);
+/* pmap_md_publish() so far, by all CPUs. */
+uint64_t sim_published(void);
 
 /* What cpu's TLB holds for va in its current space: how many entries. */
 unsigned sim_tlb_count(unsigned cpu, vaddr_t va);

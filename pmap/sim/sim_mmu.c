@@ -244,6 +244,34 @@ pmap_md_activate(const struct pt_format *f, paddr_t root, uint32_t asid,
     vm_point();
 }
 
+bool
+pmap_md_reload(const struct pt_format *f, paddr_t root, uint32_t asid,
+    unsigned cpu, bool (*still)(void *arg, unsigned cpu), void *arg)
+{
+    struct sim_cpu *me = self("pmap_md_reload"), *c = &sim_cpus[cpu];
+    bool does;
+
+    if (SIM_HAS_TABLES) {
+        sim_check_table(me, 0, root, "pmap_md_reload()");
+    }
+    vm_point();
+    if (host_in_fibers && c != me && sim_config.latency != 0) {
+        host_sleep_steps(sim_pick(me, sim_config.latency));
+    }
+    sim_lock(c);
+    does = still(arg, cpu);
+    if (does) {
+        c->space.f = f;
+        c->space.root = root;
+        c->space.asid = asid;
+        sim_tlb_flush_asid(c, asid, sim_config.asid_bits == 0);
+        memset(c->recent, 0, sizeof(c->recent));
+    }
+    sim_unlock(c);
+    vm_point();
+    return does;
+}
+
 void
 pmap_md_fence(vaddr_t va, uint32_t asid)
 {
@@ -272,9 +300,18 @@ pmap_md_icache_sync(paddr_t pa, size_t size)
  * walker runs on the host's own caches.
  */
 void sim_publish(void);
+static _Atomic uint64_t published;
+
 void
 sim_publish(void)
 {
+    atomic_fetch_add_explicit(&published, 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
     vm_point();
+}
+
+uint64_t
+sim_published(void)
+{
+    return vm_get(&published);
 }

@@ -8,6 +8,12 @@
 
 #include "pt_md.h"
 
+/*
+ * Code, source and destination of a string instruction, each of which may lie
+ * across two pages (SDM vol. 2, MOVS; 8.1.1 lets any access be misaligned).
+ */
+#define PMAP_MD_INSN_PAGES      6u
+
 #define PMAP_MD_ASID_BITS       12      /* PCID, SDM 4.10.1 */
 #define PMAP_MD_BROADCAST       0
 #define PMAP_MD_CACHES_INVALID  0       /* SDM 4.10.2.3: P = 0 is not cached */

@@ -26,6 +26,8 @@ bool contract_access(vaddr_t va, vm_prot_t access, uint64_t *value);
 bool contract_kernel_access(vaddr_t va, vm_prot_t access, uint64_t *value);
 /* May this MMU forget a translation for want of room? (law 9) */
 bool contract_forgets(void);
+/* How often walkers were told of new entries; 0: nobody counts here. */
+uint64_t contract_published(void);
 /* The n-th table allocation from now fails; 0: none. */
 void contract_fail(long n);
 /*
@@ -84,6 +86,8 @@ void space_remove(struct space *s, vaddr_t start, vaddr_t end,
     struct pmap_batch *batch);
 void space_protect(struct space *s, vaddr_t start, vaddr_t end,
     vm_prot_t prot, struct pmap_batch *batch);
+/* The kernel's own, wired translation of a frame of user memory. */
+void kernel_enter(vaddr_t va, struct vm_page *p);
 void frame_protect(struct vm_page *p, vm_prot_t prot,
     struct pmap_batch *batch);
 void frame_forget(struct vm_page *p, const struct pmap *pm, vaddr_t start,
@@ -103,10 +107,12 @@ void law1_extract(void);
 void law1_device(void);
 void law2_protect(void);
 void law2_page_protect(void);
+void law4_restrict(void);
 void law5_enter(void);
 void law5_create(void);
 void law6_wired(void);
 void law7_hold(void);
+void law8_publish(void);
 void law9_sweep(void);
 void misc_seq(void);
 void misc_prefill(void);

@@ -40,6 +40,12 @@ contract_forgets(void)
         strcmp(PAL_MACHINE, "hash") == 0;
 }
 
+uint64_t
+contract_published(void)
+{
+    return sim_published();
+}
+
 void
 contract_fail(long n)
 {

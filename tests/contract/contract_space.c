@@ -3,6 +3,7 @@
  * contract_space.c - frames and spaces for the laws, and the laws' list.
  */
 #include "contract.h"
+#include "vm_fault.h"
 #include "vm_object.h"
 
 static struct vm_object *object;
@@ -124,6 +125,20 @@ space_protect(struct space *s, vaddr_t start, vaddr_t end, vm_prot_t prot,
     vm_seq_begin(&s->seq);
     pmap_protect(s->pm, start, end, prot, batch);
     vm_seq_end(&s->seq);
+}
+
+void
+kernel_enter(vaddr_t va, struct vm_page *p)
+{
+    int error;
+
+    vm_object_lock(object);
+    vm_page_set(p, VM_PG_MODIFIED);
+    error = pmap_enter(pmap_kernel(), va, vm_page_pa(p),
+        VM_PROT_READ | VM_PROT_WRITE, PMAP_WIRED,
+        vm_seq_read(vm_kernel_seq()));
+    vm_object_unlock(object);
+    EXPECT(error == VM_OK);
 }
 
 void

@@ -316,9 +316,16 @@ law6_wired(void)
         }
         contract_on(0);
     }
+    /* Nor does a page's revocation take it, only its users'. */
+    kernel_enter(kva + VM_PAGE_SIZE, contract_frame(1));
+    frame_protect(contract_frame(1), VM_PROT_NONE, NULL);
+    frame_protect(contract_frame(1), VM_PROT_NONE, NULL);
+    EXPECT(pmap_extract(pmap_kernel(), kva + VM_PAGE_SIZE, &pa, &prot));
+    EXPECT(pa == vm_page_pa(contract_frame(1)));
+    EXPECT(!pmap_extract(s.pm, space_va(&s, 1), &pa, &prot));
     pmap_check_all();
     vm_seq_begin(vm_kernel_seq());
-    pmap_remove(pmap_kernel(), kva, kva + VM_PAGE_SIZE, NULL);
+    pmap_remove(pmap_kernel(), kva, kva + 2 * VM_PAGE_SIZE, NULL);
     vm_seq_end(vm_kernel_seq());
     EXPECT(!pmap_extract(pmap_kernel(), kva, &pa, &prot));
     for (unsigned cpu = 0; cpu < contract_cpus(); cpu++) {
@@ -327,6 +334,27 @@ law6_wired(void)
     }
     contract_on(0);
     vm_page_free(p);
+    space_destroy(&s);
+    contract_frames_end();
+}
+
+/* Walkers are told of each new entry before pmap_enter() returns. */
+void
+law8_publish(void)
+{
+    struct space s;
+
+    if (contract_published() == 0) {
+        return;
+    }
+    space_create(&s);
+    contract_frames_begin(CONTRACT_FRAMES);
+    for (unsigned i = 0; i < CONTRACT_FRAMES; i++) {
+        uint64_t before = contract_published();
+
+        space_enter(&s, space_va(&s, i), contract_frame(i), VM_PROT_READ);
+        EXPECT(contract_published() > before);
+    }
     space_destroy(&s);
     contract_frames_end();
 }

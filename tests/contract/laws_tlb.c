@@ -463,6 +463,30 @@ law4_replace(void)
     }
 }
 
+/* Entered again with fewer rights: no CPU keeps those that went. */
+void
+law4_restrict(void)
+{
+    struct space s, other;
+
+    space_create(&s);
+    space_create(&other);
+    contract_frames_begin(4);
+    for (unsigned i = 0; i < 8; i++) {
+        vaddr_t va = space_va(&s, CONTRACT_FRAMES / 2 - 4 + i);
+
+        space_enter(&s, va, contract_frame(0), RW);
+        warm(&s, &other, va, 0);
+        space_enter(&s, va, contract_frame(0), VM_PROT_READ);
+        all_lost(&s, va, false, 0);
+        all_leave();
+    }
+    pmap_check_all();
+    space_destroy(&s);
+    space_destroy(&other);
+    contract_frames_end();
+}
+
 /* Another CPU that saw nothing there gets on after one more enter. */
 static void
 law8_fence(void)
@@ -518,11 +542,13 @@ const struct contract_law contract_laws[] = {
     { "law3/asids", law3_asids, LAW_FEW_ASIDS },
     { "law3/destroy", law3_destroy, 0 },
     { "law4/replace", law4_replace, 0 },
+    { "law4/restrict", law4_restrict, 0 },
     { "law5/enter", law5_enter, 0 },
     { "law5/create", law5_create, 0 },
     { "law6/wired", law6_wired, LAW_KEEPS },
     { "law7/hold", law7_hold, 0 },
     { "law8/fence", law8_fence, 0 },
+    { "law8/publish", law8_publish, 0 },
     { "law9/sweep", law9_sweep, 0 },
     { "enter/seq", misc_seq, 0 },
     { "prefill", misc_prefill, 0 },

@@ -93,6 +93,16 @@ pmap_md_activate(const struct pt_format *f, paddr_t root, uint32_t asid,
     (void)flush_asid;
 }
 
+bool
+pmap_md_reload(const struct pt_format *f, paddr_t root, uint32_t asid,
+    unsigned cpu, bool (*still)(void *arg, unsigned cpu), void *arg)
+{
+    (void)f;
+    (void)root;
+    (void)asid;
+    return still(arg, cpu);
+}
+
 void
 pmap_md_fence(vaddr_t va, uint32_t asid)
 {

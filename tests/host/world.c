@@ -91,6 +91,15 @@ count_kinds(uint64_t kinds[])
     }
 }
 
+static uint64_t
+mismatches(void)
+{
+    uint64_t event[VM_STAT_COUNT];
+
+    vm_stat_events(event);
+    return event[VM_STAT_MISMATCHES];
+}
+
 void
 world_boot(const struct world_config *c)
 {
@@ -124,6 +133,7 @@ world_boot(const struct world_config *c)
     WORLD_OK(pmap_set_default_format(c->format));
     world_files_begin(host_derive(77), c->swap);
     world.up = true;
+    world.mismatches = mismatches();
     world_rebase();
 }
 
@@ -163,6 +173,10 @@ world_end(void)
     if (vm_object_count() != world.objects) {
         world_fail("%llu objects left",
             (unsigned long long)(vm_object_count() - world.objects));
+    }
+    if (mismatches() != world.mismatches) {
+        world_fail("%llu translations broke a law",
+            (unsigned long long)(mismatches() - world.mismatches));
     }
     if (world.config.swap > 0 && vm_swap_used() != 0) {
         world_fail("%llu swap slots left",
@@ -389,18 +403,26 @@ world_map_destroy(struct vm_map *map)
 
 /* ---- programs --------------------------------------------------------- */
 
+/* Times that a CPU without a root table waits for those that hold all. */
+#define PATIENCE    1000u
+
 static int
 load_map(struct cpu *c, struct vm_map *map)
 {
+    unsigned tries = 0;
     int error;
 
     if (vm_get(&c->map) == map) {
         return VM_OK;
     }
     vm_progress_end(&c->progress);
-    kern_preempt_disable();
-    error = pmap_activate(map->pmap);
-    kern_preempt_enable();
+    do {
+        kern_preempt_disable();
+        error = pmap_activate(map->pmap);
+        kern_preempt_enable();
+    } while (error == VM_E_NOMEM && ++tries < PATIENCE &&
+        (pmap_make_room(map->pmap) || pmap_is_over(map->pmap) ||
+        tries < 8));
     if (error == VM_OK) {
         vm_set(&c->map, map);
     }

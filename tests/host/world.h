@@ -31,6 +31,7 @@ struct world {
     struct world_config config;
     uint64_t kinds[VM_PAGE_KINDS];      /* frames after boot */
     uint64_t objects;
+    uint64_t mismatches;                /* that the test made itself */
     bool up;
 };
 extern struct world world;

@@ -46,6 +46,12 @@ contract_forgets(void)
     return false;
 }
 
+uint64_t
+contract_published(void)
+{
+    return 0;
+}
+
 void
 contract_fail(long n)
 {
@@ -165,11 +171,13 @@ law_run(const char *name)
     LAW(law3_asids, "law3/asids")                                       \
     LAW(law3_destroy, "law3/destroy")                                   \
     LAW(law4_replace, "law4/replace")                                   \
+    LAW(law4_restrict, "law4/restrict")                                 \
     LAW(law5_enter, "law5/enter")                                       \
     LAW(law5_create, "law5/create")                                     \
     KEEPS(law6_wired, "law6/wired")                                     \
     LAW(law7_hold, "law7/hold")                                         \
     LAW(law8_fence, "law8/fence")                                       \
+    LAW(law8_publish, "law8/publish")                                   \
     LAW(law9_sweep, "law9/sweep")                                       \
     LAW(enter_seq, "enter/seq")                                         \
     LAW(prefill, "prefill")                                             \

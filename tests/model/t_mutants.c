@@ -5,8 +5,14 @@
  * vm_mutant.h has bugs that can be switched on.  For each, the scenarios
  * below run one after the other, each in a process of its own; the first
  * that dies (panic, violation, wrong contents, a sanitizer) has found it.
+ * The one that found it last time, mutants.h says, is tried first.
  * A mutant that survives them all fails its subtest.  All scenarios must
  * live without a mutant.
+ *
+ * Scenarios are called as the laws of tests/contract, and "model.0",
+ * "stress.0", "fork_reader.0" and so on, by seed.
+ *
+ * ./pal mutants reads the line "# found: ..." of each subtest.
  */
 /* pal: machines=x86_64,aarch64,riscv64 timeout=240 */
 #include <fcntl.h>
@@ -15,24 +21,36 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "../contract/contract.h"
 #include "../contract/laws.h"
+#include "../mutants.h"
 #include "../stress/stress.h"
 #include "model.h"
 #include "test.h"
 #include "vm_mutant.h"
 
 #define SECONDS         20u
+#define MODELS          8u
+#define STRESSES        16u
+#define FORK_READERS    40u
 
 /* One of these. */
 struct scenario {
-    const char *name;
+    char name[40];
     const struct law *law;
     const struct contract_law *pmap_law;
     bool stress, failures;
     uint64_t seed;
+};
+
+/* Likely killers, by mutant. */
+#define HIDDEN(why)     NULL
+#define HINT(m, host, kernel)   [VM_MUTANT_##m] = host,
+static const char *const likely[VM_MUTANT_COUNT] = {
+    MUTANT_KILLERS(HINT)
 };
 
 static void
@@ -107,6 +125,13 @@ lives(const struct scenario *s, enum vm_mutant mutant, char *text,
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+static void
+name_numbered(struct scenario *s, const char *name, unsigned i)
+{
+    snprintf(s->name, sizeof(s->name), "%s.%u", name, i);
+    s->seed = test_seed + i;
+}
+
 /* The i-th of all; false: there are no more. */
 static bool
 scenario(unsigned i, struct scenario *s)
@@ -119,7 +144,7 @@ scenario(unsigned i, struct scenario *s)
             continue;
         }
         if (i-- == 0) {
-            s->name = l->name;
+            snprintf(s->name, sizeof(s->name), "%s", l->name);
             s->law = l;
             return true;
         }
@@ -127,30 +152,29 @@ scenario(unsigned i, struct scenario *s)
     for (const struct contract_law *l = contract_laws; l->name != NULL;
         l++) {
         if (i-- == 0) {
-            s->name = l->name;
+            snprintf(s->name, sizeof(s->name), "%s", l->name);
             s->pmap_law = l;
             return true;
         }
     }
-    if (i < 8) {
-        s->name = "model";
+    if (i < MODELS) {
+        name_numbered(s, "model", i);
         s->failures = i % 2 == 1;
-        s->seed += i;
         return true;
     }
-    if (i < 24) {
-        s->name = "stress";
+    i -= MODELS;
+    if (i < STRESSES) {
+        name_numbered(s, "stress", i);
         s->stress = true;
-        s->seed += i - 8;
         return true;
     }
-    if (i < 64) {
+    i -= STRESSES;
+    if (i < FORK_READERS) {
         s->law = laws;
         while (strcmp(s->law->name, "law4_fork_reader") != 0) {
             s->law++;
         }
-        s->name = s->law->name;
-        s->seed += i - 23;
+        name_numbered(s, "fork_reader", i + 1);
         return true;
     }
     return false;
@@ -160,25 +184,49 @@ scenario(unsigned i, struct scenario *s)
 static const char *
 reason(char *text)
 {
-    char *at = strstr(text, "panic:");
+    static const char *const signs[] = {
+        "panic:", "ERROR:", "runtime error:",
+    };
 
-    if (at == NULL) {
-        at = strstr(text, "ERROR:");
+    for (unsigned i = 0; i < sizeof(signs) / sizeof(signs[0]); i++) {
+        char *at = strstr(text, signs[i]);
+
+        if (at != NULL) {
+            at[strcspn(at, "\n")] = '\0';
+            if (strlen(at) > 150) {
+                at[150] = '\0';
+            }
+            return at;
+        }
     }
-    if (at == NULL) {
-        at = strstr(text, "runtime error:");
-    }
-    if (at == NULL) {
-        return "killed";
-    }
-    at[strcspn(at, "\n")] = '\0';
-    if (strlen(at) > 150) {
-        at[150] = '\0';
-    }
-    return at;
+    return "killed, or not done in time";
 }
 
 static char text[8192];
+
+static double
+now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Does it find the mutant? */
+static bool
+finds(const struct scenario *s, enum vm_mutant mutant)
+{
+    double start = now();
+
+    if (lives(s, mutant, text, sizeof(text))) {
+        return false;
+    }
+    test_note("found: %s by %s seed %llu in %.2f s: %s",
+        vm_mutant_names[mutant], s->name, (unsigned long long)s->seed,
+        now() - start, reason(text));
+    return true;
+}
 
 static void
 mutant_run(enum vm_mutant mutant)
@@ -186,10 +234,12 @@ mutant_run(enum vm_mutant mutant)
     struct scenario s;
 
     for (unsigned i = 0; scenario(i, &s); i++) {
-        if (!lives(&s, mutant, text, sizeof(text))) {
-            test_note("%s is found by %s (seed %llu): %s",
-                vm_mutant_names[mutant], s.name,
-                (unsigned long long)s.seed, reason(text));
+        if (strcmp(s.name, likely[mutant]) == 0 && finds(&s, mutant)) {
+            return;
+        }
+    }
+    for (unsigned i = 0; scenario(i, &s); i++) {
+        if (strcmp(s.name, likely[mutant]) != 0 && finds(&s, mutant)) {
             return;
         }
     }
@@ -197,7 +247,7 @@ mutant_run(enum vm_mutant mutant)
 }
 
 /* One without a mutant: nothing is found. */
-TEST(none)
+TEST(unmutated)
 {
     struct scenario s;
 
@@ -209,26 +259,25 @@ TEST(none)
     }
 }
 
-#define MUTANT(m) \
+/* Each has its hint, and the hints name what there is. */
+TEST(hints)
+{
+    for (unsigned m = VM_MUTANT_NONE + 1; m < VM_MUTANT_COUNT; m++) {
+        struct scenario s;
+        bool found = false;
+
+        for (unsigned i = 0; likely[m] != NULL && scenario(i, &s); i++) {
+            found = found || strcmp(s.name, likely[m]) == 0;
+        }
+        if (!found) {
+            FAIL("mutants.h has no scenario for %s", vm_mutant_names[m]);
+        }
+    }
+}
+
+#define MUTANT(m, name, text) \
     TEST(m) \
     { \
         mutant_run(VM_MUTANT_##m); \
     }
-
-MUTANT(REMOVE_NO_FLUSH)
-MUTANT(PROTECT_NO_FLUSH)
-MUTANT(PAGE_PROTECT_NO_FLUSH)
-MUTANT(COW_NO_FLUSH)
-MUTANT(ENTER_NO_SEQ)
-MUTANT(PV_STALE)
-MUTANT(TABLE_EARLY_FREE)
-MUTANT(WRITE_CLEAN)
-MUTANT(NO_BBM)
-MUTANT(SHADOW_OFFSET)
-MUTANT(COLLAPSE_LOSES)
-MUTANT(PARENT_NEEDS_COPY)
-MUTANT(RANGE_END)
-MUTANT(NO_ZERO)
-MUTANT(AROUND_PAST_ENTRY)
-
-_Static_assert(VM_MUTANT_COUNT == 16, "each mutant has its subtest");
+VM_MUTANTS(MUTANT)

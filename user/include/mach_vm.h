@@ -76,6 +76,7 @@ struct vm_statistics {
     uint64_t bypasses;          /* (=) shadow objects stepped over */
     uint64_t forks;             /* (=) */
     uint64_t pageins, pageouts, reclaims;
+    uint64_t mismatches;        /* translations that broke a law: none */
     uint64_t page_size;
     uint64_t pages_free, pages_object, pages_table, pages_kernel;
     uint64_t pages_wired, pages_modified;
@@ -201,8 +202,10 @@ vm_counters(struct vm_statistics *out)
 
 /*
  * Throw the task's page tables away: all, or those of a range.  Nothing is
- * lost; the next accesses fault.
+ * lost; the next accesses fault.  Task VM_ALL: every task's, also of others.
+ * KERN_FAILURE: refused for a moment, so that the task gets on.
  */
+#define VM_ALL (-1)
 static inline kern_return_t
 vm_discard(mach_task_t task, vm_address_t address, vm_size_t size)
 {
@@ -218,6 +221,125 @@ static inline kern_return_t
 vm_check(mach_task_t task)
 {
     return MACH_CALL(12, task, 0, 0, 0, 0, 0);
+}
+
+/*
+ * Other page tables for the task, while its threads run.  what: words with
+ * commas between them, in any order: a format's name ("sv48", "16k"), tagged
+ * or untagged, large or nolarge; what is not named stays.
+ * KERN_INVALID_ARGUMENT: no such word, or the machine cannot; KERN_NO_SPACE:
+ * something is mapped where that format does not reach; KERN_FAILURE: another
+ * kept changing them, try again.
+ */
+static inline kern_return_t
+vm_configure(mach_task_t task, const char *what)
+{
+    return MACH_CALL(13, task, what, 0, 0, 0, 0);
+}
+
+/*
+ * Two lines: what the task has, as vm_configure() takes it; the names of all
+ * formats that it may have, with blanks between them.  Ends with a 0.
+ * KERN_NO_SPACE: size is too small.
+ */
+static inline kern_return_t
+vm_configuration(mach_task_t task, char *text, vm_size_t size)
+{
+    return MACH_CALL(14, task, text, size, 0, 0, 0);
+}
+
+/*
+ * A limit, in pages, for the page tables of a task, or of all tasks together:
+ * VM_BUDGET_MACHINE.  tables: 0: no limit; VM_BUDGET_ASK: leave it.  out may
+ * be NULL; it tells of the time after.  KERN_INVALID_ARGUMENT: below the
+ * floor.
+ */
+#define VM_BUDGET_MACHINE   (-1)
+#define VM_BUDGET_ASK       UINT64_MAX
+struct vm_table_budget {
+    uint64_t limit;             /* 0: none */
+    uint64_t tables;            /* now; with those still to be freed */
+    uint64_t peak;              /* most since the limit was set */
+    uint64_t evicted;           /* of the machine: for limits, since boot */
+    uint64_t waits;             /* of it: times that none could be evicted */
+    uint64_t floor;             /* lowest limit */
+};
+static inline kern_return_t
+vm_table_budget(mach_task_t task, uint64_t tables,
+    struct vm_table_budget *out)
+{
+    return MACH_CALL(15, task, tables, out, 0, 0, 0);
+}
+
+/*
+ * A thread of the kernel's strikes at the page tables of all tasks, and cares
+ * for nobody.  kinds: a bit for each kind of blow; 0: it stops.  rate: blows
+ * a second; 0: as many as it can in half of the time.  seed: of the choice.
+ * budget: the lowest that VM_STORM_BUDGET sets, 0: a little above the floor.
+ * One that blows already is replaced.  When it stops, budgets and formats are
+ * as they were.  KERN_INVALID_ARGUMENT: unknown kinds, a rate that is too
+ * high, a budget below the floor.
+ */
+enum vm_storm_kind {
+    VM_STORM_PAGE, VM_STORM_RANGE, VM_STORM_TABLE, VM_STORM_PMAP,
+    VM_STORM_ALL, VM_STORM_BUDGET, VM_STORM_IDLE, VM_STORM_FORMAT,
+    VM_STORM_ASID, VM_STORM_SPLIT, VM_STORM_AUDIT, VM_STORM_KINDS
+};
+#define VM_STORM_NAMES { "page", "range", "table", "pmap", "all", "budget", \
+    "idle", "format", "asid", "split", "audit" }
+#define VM_STORM_RATE_MAX   1000000u
+static inline kern_return_t
+vm_storm(uint32_t kinds, uint64_t rate, uint64_t seed, uint64_t budget)
+{
+    return MACH_CALL(16, kinds, rate, seed, budget, 0, 0);
+}
+
+/* Of the storm that blows, or of the last one; then, since boot. */
+struct vm_storm_report {
+    uint64_t kinds;             /* 0: none blows */
+    uint64_t rate, seed, budget;
+    uint64_t nanoseconds;       /* that it has blown */
+    uint64_t done[VM_STORM_KINDS], refused[VM_STORM_KINDS];
+    uint64_t mismatches;        /* of page tables with the map: 0, or a bug */
+    uint64_t faults, soft_faults;
+    uint64_t discards, table_discards;      /* of all; of one table */
+    uint64_t tables_made, tables_freed, evicted;
+    uint64_t changes, asid_rolls;           /* of format; all ASIDs anew */
+    uint64_t large, large_forgotten;        /* leaves entered, forgotten */
+    uint64_t flushes;
+};
+static inline kern_return_t
+vm_storm_report(struct vm_storm_report *out)
+{
+    return MACH_CALL(17, out, sizeof(*out), 0, 0, 0, 0);
+}
+
+/*
+ * Verify page tables against map, objects and pages, while the task runs;
+ * task VM_ALL: of all.  What is wrong is counted, named in the kernel's log,
+ * and with repair != 0 thrown away.
+ */
+static inline kern_return_t
+vm_heal(mach_task_t task, int repair, uint64_t *mismatches)
+{
+    return MACH_CALL(18, task, repair, mismatches, 0, 0, 0);
+}
+
+/*
+ * Take all page tables of a task that sleeps.  Some of what it used last is
+ * back when it wakes.  KERN_FAILURE: it runs, so its root stays.
+ */
+static inline kern_return_t
+vm_doze(mach_task_t task)
+{
+    return MACH_CALL(19, task, 0, 0, 0, 0, 0);
+}
+
+/* Throw away the lowest table that translates the address. */
+static inline kern_return_t
+vm_discard_table(mach_task_t task, vm_address_t address)
+{
+    return MACH_CALL(20, task, address, 0, 0, 0, 0);
 }
 
 #endif

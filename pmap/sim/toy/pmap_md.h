@@ -8,6 +8,9 @@
 
 #include "pt_md.h"
 
+/* It has no tables. */
+#define PMAP_MD_INSN_PAGES      1u
+
 #define PMAP_MD_ASID_BITS       8
 #define PMAP_MD_BROADCAST       0
 #define PMAP_MD_CACHES_INVALID  0

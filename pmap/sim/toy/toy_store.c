@@ -256,7 +256,7 @@ pt_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
             struct vm_page *page;
             vm_prot_t prot;
 
-            if ((want & 1) != 0 && va < pm->end &&
+            if ((want & 1) != 0 && va < vm_get(&pm->end) &&
                 (page = vm_near_page(near, i, &prot)) != NULL) {
                 pmap_near_icache(page, prot);
                 new.pa = vm_page_pa(page);
@@ -399,10 +399,10 @@ pt_create(struct pmap *pm)
 {
     const struct pt_format *f = &pte_formats[0];
 
-    pm->page_shift = (uint8_t)vm_page_shift;
-    pm->start = vm_trunc_page((pm->kernel ? f->kernel_start :
-        f->user_start) + VM_PAGE_MASK);
-    pm->end = vm_trunc_page(pm->kernel ? f->kernel_end : f->user_end);
+    vm_set(&pm->page_shift, (uint8_t)vm_page_shift);
+    vm_set(&pm->start, vm_trunc_page((pm->kernel ? f->kernel_start :
+        f->user_start) + VM_PAGE_MASK));
+    vm_set(&pm->end, vm_trunc_page(pm->kernel ? f->kernel_end : f->user_end));
     if (pm->kernel) {
         (void)pmap_md_kernel_root(f, space_id(pm));
     }
@@ -489,6 +489,61 @@ pt_trim(void)
 {
 }
 
+/* ---- another root: there is none -------------------------------------- */
+
+bool
+pt_format_bounds(unsigned format, vaddr_t *start, vaddr_t *end)
+{
+    *start = vm_trunc_page(pte_formats[0].user_start + VM_PAGE_MASK);
+    *end = vm_trunc_page(pte_formats[0].user_end);
+    return format == 0;
+}
+
+unsigned
+pt_insn_tables(void)
+{
+    return 0;
+}
+
+bool
+pt_spare(struct pmap *pm, unsigned format, struct pt_spare *out)
+{
+    (void)pm;
+    out->root = 0;
+    out->format = format;
+    return true;
+}
+
+void
+pt_spare_free(struct pt_spare *spare)
+{
+    (void)spare;
+}
+
+void
+pt_replace(struct pmap *pm, const struct pt_spare *spare,
+    struct tlb_batch *b)
+{
+    (void)spare;
+    pt_restrict(pm, vm_get(&pm->start), vm_get(&pm->end), VM_PROT_NONE, b);
+}
+
+unsigned
+pt_evict(struct pmap *pm, unsigned want, struct tlb_batch *b)
+{
+    (void)pm;
+    (void)want;
+    (void)b;
+    return 0;
+}
+
+bool
+pt_reload(struct pmap *pm, uint32_t asid, unsigned cpu)
+{
+    return pmap_md_reload(&pte_formats[0], space_id(pm), asid, cpu,
+        asid_runs, pm);
+}
+
 /* ---- audit ------------------------------------------------------------ */
 
 bool
@@ -533,7 +588,7 @@ pt_check(struct pmap *pm)
         const struct toy_slot *s = &toy_slots[i];
 
         if (s->pm == pm && (i >= n || !vm_page_aligned(s->va | s->pa) ||
-            s->va < pm->start || s->va >= pm->end)) {
+            s->va < vm_get(&pm->start) || s->va >= vm_get(&pm->end))) {
             kern_panic("toy: slot %u is wrong: va %#llx", i,
                 (unsigned long long)s->va);
         }
