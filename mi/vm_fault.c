@@ -192,9 +192,15 @@ VM_FAULT_INLINE int
 vm_fault_enter(struct vm_fault *f)
 {
     bool write = (f->access & VM_PROT_WRITE) != 0;
-    int error = pmap_enter_page(f->map->pmap, f->va, f->page,
-        vm_fault_rights(f, f->page, write), f->look.seq);
+    vm_prot_t prot = vm_fault_rights(f, f->page, write);
+    int error;
 
+    if (f->resident && (f->obj->flags & VM_OBJ_RUNS) != 0 &&
+        vm_large_enter(f, prot)) {
+        return VM_OK;
+    }
+    error = pmap_enter_page(f->map->pmap, f->va, f->page, prot,
+        f->look.seq);
     if (error == VM_OK && f->resident && vm_fault_around > 1) {
         vm_fault_neighbours(f);
     }
@@ -268,6 +274,10 @@ vm_fault_page_quick(struct vm_fault *f)
     }
     if (slot == VM_SLOT_EMPTY && vm_object_is_plain(top) &&
         f->pgno < top->npages && f->action == VM_FAULT_ENTER) {
+        if ((f->look.attr & VM_ATTR_LARGE) != 0 &&
+            (f->access & VM_PROT_WRITE) != 0 && vm_large_fill(f)) {
+            return VM_OK;
+        }
         p = vm_object_new_page(top, f->pgno, 0, VM_ALLOC_USER);
         if (p != NULL) {
             vm_page_zero(p);

@@ -156,7 +156,8 @@ evict_walk(struct evict *e, paddr_t table, int level, vaddr_t base)
             pte_t pte = pte_load(&slot[i]);
             vaddr_t va = base + ((vaddr_t)i << e->g->shift[level]);
 
-            if (pte == 0) {
+            /* A large leaf has no table to give back. */
+            if (!pt_leads(e->g, pte, level)) {
                 continue;
             }
             if (level > 1) {

@@ -130,5 +130,12 @@ void change_asids(void);
 void change_counts(void);
 void table_blank(void);
 void table_forget(void);
+void large_enter(void);
+void large_page_protect(void);
+void large_range(void);
+void large_replace(void);
+void large_fail(void);
+void large_age(void);
+void large_race(void);
 
 #endif

@@ -594,5 +594,12 @@ const struct contract_law contract_laws[] = {
     { "change/counts", change_counts, 0 },
     { "table/blank", table_blank, 0 },
     { "table/forget", table_forget, 0 },
+    { "large/enter", large_enter, 0 },
+    { "large/page_protect", large_page_protect, 0 },
+    { "large/range", large_range, 0 },
+    { "large/replace", large_replace, 0 },
+    { "large/fail", large_fail, 0 },
+    { "large/age", large_age, 0 },
+    { "large/race", large_race, 0 },
     { NULL, NULL, 0 },
 };
