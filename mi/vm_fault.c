@@ -388,7 +388,10 @@ vm_fault_room(struct vm_fault *f, unsigned turn, bool table)
     vm_fault_unlock_all(f);
     f->progress = true;
     over = table && pmap_is_over(pm);
-    if (turn < (table ? VM_FAULT_ROOMS : 1) && pmap_make_room(pm)) {
+    if (!table) {
+        return VM_E_NOMEM;
+    }
+    if (turn < VM_FAULT_ROOMS && pmap_make_room(pm)) {
         return VM_E_RETRY;
     }
     if (over || (table && pmap_is_over(pm))) {

@@ -209,11 +209,11 @@ evict_from(struct pmap *pm, unsigned round, unsigned want)
 }
 
 static unsigned
-evict_round(unsigned want)
+evict_rounds(unsigned want, unsigned rounds)
 {
     unsigned n = 0, round = 0;
 
-    while (n < want && round < BUDGET_ROUNDS) {
+    while (n < want && round < rounds) {
         struct pmap *pm = hand_next();
 
         if (pm == NULL) {
@@ -249,8 +249,12 @@ pmap_make_room(struct pmap *pm)
     if (n != 0 && !pmap_is_over(pm)) {
         return true;
     }
+    /*
+     * For want of memory, only what lies idle: who runs would have to get
+     * his tables back from what is just as scarce.
+     */
     n = is_over_own(pm) ? evict_own(pm, BUDGET_BATCH) :
-        evict_round(BUDGET_BATCH);
+        evict_rounds(BUDGET_BATCH, pmap_is_over(pm) ? BUDGET_ROUNDS : 1);
     if (n != 0) {
         (void)atomic_fetch_add_explicit(&budget_evicted, n,
             memory_order_relaxed);

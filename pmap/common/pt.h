@@ -446,7 +446,8 @@ void pt_activate(struct pmap *pm, uint32_t asid, bool flush_asid);
  * pt_spare - an empty root of that format, for pm; false: no memory.
  * pt_replace - that root, none (0), or none of the same format (NULL), in
  * place of what pm has; what it had is unlinked into b.  PMAP_CHANGING is
- * set, b has touched pm.
+ * set, b has touched pm; takes no lock that is held in a flush.  false: there
+ * are no roots here, all is to be revoked as ever.
  * pt_spare_free - one that was not used.
  */
 struct pt_spare {
@@ -455,7 +456,7 @@ struct pt_spare {
 };
 bool pt_spare(struct pmap *pm, unsigned format, struct pt_spare *out);
 void pt_spare_free(struct pt_spare *spare);
-void pt_replace(struct pmap *pm, const struct pt_spare *spare,
+bool pt_replace(struct pmap *pm, const struct pt_spare *spare,
     struct tlb_batch *b);
 /* What a format translates; false: not with this MI page. */
 bool pt_format_bounds(unsigned format, vaddr_t *start, vaddr_t *end);

@@ -31,7 +31,7 @@ pt_spare_free(struct pt_spare *spare)
     pt_table_free(vm_page_of(pt_root_pa(spare->root)));
 }
 
-void
+bool
 pt_replace(struct pmap *pm, const struct pt_spare *spare,
     struct tlb_batch *b)
 {
@@ -53,6 +53,7 @@ pt_replace(struct pmap *pm, const struct pt_spare *spare,
         tlb_batch_unlink(b, pm, vm_get(&pm->start), vm_get(&pm->end),
             vm_page_of(pt_root_pa(old)));
     }
+    return true;
 }
 
 bool

@@ -520,12 +520,14 @@ pt_spare_free(struct pt_spare *spare)
     (void)spare;
 }
 
-void
+bool
 pt_replace(struct pmap *pm, const struct pt_spare *spare,
     struct tlb_batch *b)
 {
+    (void)pm;
     (void)spare;
-    pt_restrict(pm, vm_get(&pm->start), vm_get(&pm->end), VM_PROT_NONE, b);
+    (void)b;
+    return false;
 }
 
 unsigned
