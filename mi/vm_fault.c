@@ -374,8 +374,8 @@ vm_fault_refused(struct vm_fault *f)
 /*
  * There was no frame, or (table) no page table to enter one in: VM_E_RETRY,
  * VM_OK (fault again) or VM_E_NOMEM.  turn: how often that was so before.
- * Page tables of others are memory, too, so a few are freed in any case.
- * Whether the budget refused a table is a guess, since others free what they
+ * No tables are given up for data: who gave them would have to get them back
+ * from what is just as scarce.  Whether the budget refused a table is a guess, since others free what they
  * have meanwhile; only a table that is refused again and again for no reason
  * of the budget's is a lack of memory.
  */
@@ -387,14 +387,14 @@ vm_fault_room(struct vm_fault *f, unsigned turn, bool table)
 
     vm_fault_unlock_all(f);
     f->progress = true;
-    over = table && pmap_is_over(pm);
     if (!table) {
         return VM_E_NOMEM;
     }
+    over = pmap_is_over(pm);
     if (turn < VM_FAULT_ROOMS && pmap_make_room(pm)) {
         return VM_E_RETRY;
     }
-    if (over || (table && pmap_is_over(pm))) {
+    if (over || pmap_is_over(pm)) {
         if (f->copied) {
             /* It was undone, and will count when it is done. */
             f->kind = VM_STAT_FAULT_SOFT;
@@ -402,7 +402,7 @@ vm_fault_room(struct vm_fault *f, unsigned turn, bool table)
         vm_fault_refused(f);
         return VM_OK;
     }
-    return table && turn < VM_FAULT_ROOMS ? VM_E_RETRY : VM_E_NOMEM;
+    return turn < VM_FAULT_ROOMS ? VM_E_RETRY : VM_E_NOMEM;
 }
 
 /* error: what the first attempt gave; VM_E_RETRY: it is still to be made. */

@@ -98,6 +98,8 @@ def parser():
         help="flavour of simulators (default: opt)")
     add("--fibers", action="store_true",
         help="simulators: on the seeded scheduler, so that a run repeats")
+    add("--schedule", metavar="N", type=number(0, SEED_MAX), default=-1,
+        help="another order of the same work (default: the seed)")
     add("--format", metavar="N", type=number(0, 63), default=-1,
         help="simulators: format of tables (default: as the seed says)")
     add("--mem", metavar="SIZE", type=memory_size, default=0,
@@ -201,7 +203,8 @@ def make_jobs(args):
         writes=args.writes, visits=args.visits, calm=args.calm,
         only=operations(args.only), fibers=args.fibers,
         kernel=args.kernel or ("test" if hooks else "release"),
-        flavour=args.sim, format=args.format, mem=args.mem,
+        schedule=args.schedule, flavour=args.sim, format=args.format,
+        mem=args.mem,
         options=tuple(args.option), mutant=args.mutant,
         record=os.path.abspath(args.record) if args.record else "")
     epochs = args.epochs or (
@@ -230,7 +233,7 @@ def repeat(result):
              "--rate", job.rate]
     usual = Job(job.place)
     for name in ("budget", "tasks", "pages", "writes", "visits", "calm",
-                 "format", "mutant"):
+                 "format", "schedule", "mutant"):
         if getattr(job, name) != getattr(usual, name):
             words += [f"--{name}", getattr(job, name)]
     if job.only != OPS:

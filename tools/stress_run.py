@@ -57,6 +57,7 @@ class Job:
     kernel: str = "release"     # flavour of a kernel
     flavour: str = "opt"        # of a simulator
     fibers: bool = False
+    schedule: int = -1          # of a simulator's fibers, -1: the seed
     format: int = -1            # of a simulator; -1: as the seed says
     mem: int = 0                # bytes; 0: as usual
     options: tuple = ()         # of a kernel
@@ -91,6 +92,8 @@ class Job:
             if "delay" in self.storm:
                 words["delay"] = DELAY
             words["fibers"] = int(self.fibers)
+            if self.schedule >= 0:
+                words["schedule"] = self.schedule
             if self.format >= 0:
                 words["format"] = self.format
             if self.mem:

@@ -3,13 +3,14 @@
 
 Each attempt leaves something out of the last run that failed: epochs, kinds
 of storm, tasks, operations, pages.  What still fails is kept.  A simulator is
-tried on its seeded scheduler first: then a run repeats, and one attempt at
-each is enough.
+tried on its seeded scheduler first: then a run repeats, and each attempt is
+made in several orders of the same work.
 """
 
 from stress_run import KEPT_OPS, OPS, Run, rounded
 
 ATTEMPTS = 3            # of a run that does not repeat
+SCHEDULES = 6           # of one that does
 PATIENCE = 2.5          # times as long as the run that failed, and ...
 LEAST = 20              # ... seconds more
 
@@ -52,8 +53,10 @@ def candidates(job, epoch):
 
 def attempt(job, limit):
     """The result of a run that failed, or None."""
-    for _ in range(1 if job.is_sim and job.fibers else ATTEMPTS):
-        result = Run(job).run(limit)
+    fibers = job.is_sim and job.fibers
+    for i in range(SCHEDULES if fibers else ATTEMPTS):
+        again = job.but(schedule=i - 1) if fibers and i else job
+        result = Run(again).run(limit)
         if not result.ok and result.problem != "not done in time":
             return result
     return None
@@ -71,10 +74,7 @@ def start(failed, limit):
     """The failure in the form that is shrunk."""
     job = failed.job.but(record="")
     if job.is_sim and not job.fibers:
-        for seed in range(job.seed, job.seed + ATTEMPTS):
-            again = attempt(job.but(fibers=True, seed=seed), 4 * limit)
-            if again:
-                return again
+        return attempt(job.but(fibers=True), 4 * limit) or failed
     return failed
 
 

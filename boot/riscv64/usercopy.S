@@ -43,6 +43,10 @@ md_copyout:
 copy:
     li      SUM, SSTATUS_SUM
     csrs    sstatus, SUM
+    or      t0, a0, a1
+    or      t0, t0, a2
+    andi    t0, t0, 7
+    beqz    t0, 2f                      /* whole words, most often */
     xor     t0, a0, a1
     sltiu   t1, a2, 8
     andi    t0, t0, 7

@@ -115,7 +115,10 @@ struct unix_thread {
     uint64_t awaited;           /* (s) by sigtimedwait, though blocked */
     uint64_t pending;           /* (s) for this thread */
     struct signal_info *info;   /* (s) of those, oldest first */
-    struct unix_siginfo fault;  /* (s) of the one that came with a fault */
+    struct {                    /* (s) of the one that came with a fault */
+        int signo, code;
+        vaddr_t addr;
+    } fault;
     struct md_altstack alt;     /* (t) */
     uint64_t set_tid;           /* (t) where the tid goes at the start */
     uint64_t clear_tid;         /* (t) */

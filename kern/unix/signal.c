@@ -268,10 +268,9 @@ proc_signal_self(int signo, int code, vaddr_t addr)
         ut->mask &= ~bit;
     }
     ut->pending |= bit;
-    /* The rest of it is zero and stays so. */
     ut->fault.signo = signo;
     ut->fault.code = code;
-    ut->fault.fault.addr = addr;
+    ut->fault.addr = addr;
     thread_interrupt(thread_current(), WORK_SIGNAL);
     vm_spin_unlock(&p->signal_lock);
 }
@@ -417,7 +416,8 @@ signal_take(uint64_t set, struct unix_siginfo *info,
         signo = signal_dequeue(p, &p->pending, &p->info, set, &used);
     }
     if (fault) {
-        *info = ut->fault;
+        *info = (struct unix_siginfo){ .signo = signo,
+            .code = ut->fault.code, .fault.addr = ut->fault.addr };
         ut->fault.signo = 0;
     } else if (used != NULL) {
         *info = used->info;

@@ -5,7 +5,7 @@
  *
  * Tasks change their CPU with each epoch, and share it in slices.  fibers=1:
  * by the seeded scheduler, so that the same words are the same run, step by
- * step; else real threads.
+ * step; else real threads.  schedule=N: another order of the same work.
  */
 /* pal: machines=x86_64,aarch64,riscv64,soft,hash flavours=debug,opt */
 /* pal: machines=x86_64,riscv64 flavours=tsan */
@@ -24,10 +24,11 @@
 
 static struct flow_args args;
 static uint64_t cpus = 4, fibers, format = UINT64_MAX, ram_mib = 64, shift;
-static uint64_t formats;
+static uint64_t formats, schedule = UINT64_MAX;
 static const struct flow_arg more_args[] = {
     { "cpus", &cpus }, { "fibers", &fibers }, { "format", &format },
     { "ram", &ram_mib }, { "shift", &shift }, { "formats", &formats },
+    { "schedule", &schedule },
     { NULL, NULL }
 };
 
@@ -241,7 +242,8 @@ static void
 boot(void)
 {
     struct world_config w = {
-        .seed = args.config.seed, .swap = SERVED,
+        .seed = schedule != UINT64_MAX ? schedule : args.config.seed,
+        .swap = SERVED,
         .cpus = (unsigned)cpus + 1,
         .format = (unsigned)(format != UINT64_MAX ? format :
             args.config.seed % world_formats()),

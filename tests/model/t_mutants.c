@@ -60,6 +60,8 @@ scenario_run(const struct scenario *s)
 {
     struct world_config w = { .ram = 1024, .seed = s->seed };
 
+    /* Some laws choose a page by the formats, before they boot. */
+    (void)world_formats();
     if (s->law != NULL) {
         s->law->fn(&w);
     } else if (s->pmap_law != NULL) {
@@ -267,12 +269,17 @@ mutant_run(enum vm_mutant mutant)
 TEST(unmutated)
 {
     struct scenario s;
+    unsigned bad = 0;
 
     for (unsigned i = 0; scenario(i, &s); i++) {
         if (!lives(&s, VM_MUTANT_NONE, text, sizeof(text))) {
-            FAIL("%s (seed %llu) fails without a mutant: %s", s.name,
+            test_note("%s seed %llu: %s", s.name,
                 (unsigned long long)s.seed, reason(text));
+            bad++;
         }
+    }
+    if (bad != 0) {
+        FAIL("%u scenarios fail without a mutant", bad);
     }
 }
 

@@ -135,6 +135,33 @@ UTEST(protect_many)
     }
 }
 
+/* Part of memory that may be mapped by one large leaf. */
+UTEST(part_of_large)
+{
+    enum { SIZE = 2 << 20 };
+
+    touch_init();
+    for (volatile size_t i = 0; i < 6; i++) {
+        char *volatile map = map_pages(2 * SIZE / page, PROT_NONE, PRIVATE);
+        char *volatile p = (char *)(((uintptr_t)map + SIZE - 1) &
+            ~(uintptr_t)(SIZE - 1));
+        char *volatile at = p + (i % 3 * (SIZE / page / 2 - 1) + 1) * page;
+        int fault;
+
+        at = i % 3 == 2 ? p + SIZE - page : at;
+        UCHECK(mprotect(p, SIZE, RW) == 0);
+        (void)madvise(p, SIZE, MADV_HUGEPAGE);
+        touch_all(p, SIZE / page);
+        fault = i < 3 ?
+            TOUCH_AFTER(mprotect(at, page, PROT_READ), WRITE(at)) :
+            TOUCH_AFTER(munmap(at, page), READ(at));
+        UCHECK(fault == (i < 3 ? FAULT_ACCESS : FAULT_NO_MAP));
+        UCHECK(*p == OLD(0) && at[-page] == OLD((size_t)(at - p) / page - 1));
+        WRITE(p);
+        UCHECK(munmap(map, 2 * SIZE) == 0);
+    }
+}
+
 UTEST(truncate)
 {
     touch_init();
