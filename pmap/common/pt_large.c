@@ -162,7 +162,9 @@ void
 pt_large_gone(struct tlb_batch *b, struct pmap *pm, pte_t old, vaddr_t va)
 {
     if (old != 0 && !PT_IS_MARK(old)) {
-        tlb_batch_add(b, pm, va, va + VM_PAGE_SIZE);
+        if (!VM_MUTANT(LARGE_NO_FLUSH)) {
+            tlb_batch_add(b, pm, va, va + VM_PAGE_SIZE);
+        }
         pt_event_any(EV_LARGE_FORGOTTEN, 1);
     }
 }
@@ -219,6 +221,18 @@ pt_large_meet(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot)
     return true;
 }
 
+/* The bug: the marks of its pages go with a leaf that may be written. */
+static void
+large_unmark(const struct large *l, pte_t old)
+{
+    struct vm_page *p = vm_page_of(pte_pa(pt_f(l->g), old, 1));
+    uint64_t n = ((uint64_t)1 << l->g->shift[1]) >> vm_page_shift;
+
+    while (n-- > 0) {
+        vm_page_clear(p++, VM_PG_MODIFIED);
+    }
+}
+
 enum pt_found
 pt_large_restrict_one(struct pmap *pm, vaddr_t va, paddr_t pa,
     vm_prot_t keep, struct tlb_batch *b)
@@ -235,6 +249,9 @@ pt_large_restrict_one(struct pmap *pm, vaddr_t va, paddr_t pa,
         tlb_batch_touch(b, pm);
         if (pte_cas(l.slot, &old, 0)) {
             pt_large_gone(b, pm, old, l.va);
+            if (VM_MUTANT(LARGE_MODIFIED)) {
+                large_unmark(&l, old);
+            }
             return PT_ALL;
         }
     }
@@ -337,7 +354,7 @@ large_mark(const struct large *l, pte_t old, pte_t mark)
     }
     done = pte_cas(l->slot, &old, mark);
     vm_point();
-    if (done && old != 0) {
+    if (done && old != 0 && !VM_MUTANT(LARGE_NO_BREAK)) {
         if (pt_leads(l->g, old, 1)) {
             tlb_batch_unlink(b, l->pm, l->va,
                 l->va + ((vsize_t)1 << l->g->shift[1]),

@@ -150,6 +150,10 @@ edit_upper(const struct edit *e, pte_t *slot, int level, vaddr_t va,
     if (pte == 0) {
         return;
     }
+    if (VM_MUTANT(LARGE_HALF) && !pt_leads(e->g, pte, level) &&
+        start > va + (stop - va) / 2) {
+        return;
+    }
     /* Part of a large leaf: all of it is forgotten. */
     if ((!e->pm->kernel && start <= va && stop <= last) ||
         !pt_leads(e->g, pte, level)) {

@@ -217,8 +217,12 @@ large_page_protect(void)
     }
     for (unsigned i = 0; i < npages; i += npages / 2 - 1) {
         enter(RW);
+        reach_page(i, RW);
         protect_page(i, VM_PROT_READ);
         EXPECT(!can_write(at(i)));
+        /* Its neighbours were written, and that is not forgotten. */
+        EXPECT((vm_page_flags(head + (i ^ 1)) & VM_PG_MODIFIED) != 0);
+        EXPECT((vm_page_flags(head + npages / 2) & VM_PG_MODIFIED) != 0);
         reach_page(i, VM_PROT_READ);
         EXPECT(!can_write(at(i)));
         reach_page(i ^ 1, RW);
