@@ -34,7 +34,7 @@ file(GLOB PAL_KERN CONFIGURE_DEPENDS ${_root}/kern/*.c
 file(GLOB PAL_KERNEL_TESTS CONFIGURE_DEPENDS ${_root}/tests/kernel/*.c
     ${_root}/tests/contract/laws*.c
     ${_root}/tests/contract/contract_space.c)
-list(FILTER PAL_KERNEL_TESTS EXCLUDE REGEX "/laws(_smp|_paging)?\\.c$")
+list(FILTER PAL_KERNEL_TESTS EXCLUDE REGEX "/laws(_smp|_paging|_run)?\\.c$")
 
 # pal_kernel_options(target arch flavour)
 function(pal_kernel_options target arch flavour)

@@ -198,7 +198,7 @@ bootstrap_memory(struct boot_info *b)
     start = b->ram[0].start & ~VM_PAGE_MASK;
     end = (b->ram[b->nram - 1].end + VM_PAGE_MASK) & ~VM_PAGE_MASK;
     n = (end - start) >> vm_page_shift;
-    array = boot_alloc(b, n * sizeof(struct vm_page),
+    array = boot_alloc(b, VM_PAGE_ENTRIES(n) * sizeof(struct vm_page),
         (paddr_t)1 << MD_PAGE_SHIFT);
     vm_page_bootstrap(kern_frame_ptr(array), start, n);
     release_free(b);

@@ -211,11 +211,14 @@ int pmap_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
  * resident, valid, not busy, alike in rights, is mapped at va by one leaf;
  * va and head are aligned to it.
  *
- * => Locks, Needs, Fails, TLB: as pmap_enter_page(), for every page
+ * => Locks, Needs, Fails, TLB: as pmap_enter_page(), for every page; and
+ *           who may WRITE has ended that caches agree (VM_PG_ICACHE)
  * A revocation of any part forgets the whole leaf; what is left comes back
  * by faults.  VM_E_NOMEM also where a hint would need memory.
  */
 unsigned pmap_large_shift(struct pmap *pm);
+/* Does neither a leaf nor a table stand where va's large leaf would? */
+bool pmap_large_room(struct pmap *pm, vaddr_t va);
 int pmap_enter_large(struct pmap *pm, vaddr_t va, struct vm_page *head,
     vm_prot_t prot, vm_seq_t seq) VM_MUST_CHECK;
 

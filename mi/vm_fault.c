@@ -192,9 +192,15 @@ VM_FAULT_INLINE int
 vm_fault_enter(struct vm_fault *f)
 {
     bool write = (f->access & VM_PROT_WRITE) != 0;
-    int error = pmap_enter_page(f->map->pmap, f->va, f->page,
-        vm_fault_rights(f, f->page, write), f->look.seq);
+    vm_prot_t prot = vm_fault_rights(f, f->page, write);
+    int error;
 
+    if (f->resident && (f->obj->flags & VM_OBJ_RUNS) != 0 &&
+        vm_large_enter(f, prot)) {
+        return VM_OK;
+    }
+    error = pmap_enter_page(f->map->pmap, f->va, f->page, prot,
+        f->look.seq);
     if (error == VM_OK && f->resident && vm_fault_around > 1) {
         vm_fault_neighbours(f);
     }
@@ -268,6 +274,10 @@ vm_fault_page_quick(struct vm_fault *f)
     }
     if (slot == VM_SLOT_EMPTY && vm_object_is_plain(top) &&
         f->pgno < top->npages && f->action == VM_FAULT_ENTER) {
+        if ((f->look.attr & VM_ATTR_LARGE) != 0 &&
+            (f->access & VM_PROT_WRITE) != 0 && vm_large_fill(f)) {
+            return VM_OK;
+        }
         p = vm_object_new_page(top, f->pgno, 0, VM_ALLOC_USER);
         if (p != NULL) {
             vm_page_zero(p);
@@ -364,8 +374,8 @@ vm_fault_refused(struct vm_fault *f)
 /*
  * There was no frame, or (table) no page table to enter one in: VM_E_RETRY,
  * VM_OK (fault again) or VM_E_NOMEM.  turn: how often that was so before.
- * Page tables of others are memory, too, so a few are freed in any case.
- * Whether the budget refused a table is a guess, since others free what they
+ * No tables are given up for data: who gave them would have to get them back
+ * from what is just as scarce.  Whether the budget refused a table is a guess, since others free what they
  * have meanwhile; only a table that is refused again and again for no reason
  * of the budget's is a lack of memory.
  */
@@ -377,11 +387,14 @@ vm_fault_room(struct vm_fault *f, unsigned turn, bool table)
 
     vm_fault_unlock_all(f);
     f->progress = true;
-    over = table && pmap_is_over(pm);
-    if (turn < (table ? VM_FAULT_ROOMS : 1) && pmap_make_room(pm)) {
+    if (!table) {
+        return VM_E_NOMEM;
+    }
+    over = pmap_is_over(pm);
+    if (turn < VM_FAULT_ROOMS && pmap_make_room(pm)) {
         return VM_E_RETRY;
     }
-    if (over || (table && pmap_is_over(pm))) {
+    if (over || pmap_is_over(pm)) {
         if (f->copied) {
             /* It was undone, and will count when it is done. */
             f->kind = VM_STAT_FAULT_SOFT;
@@ -389,7 +402,7 @@ vm_fault_room(struct vm_fault *f, unsigned turn, bool table)
         vm_fault_refused(f);
         return VM_OK;
     }
-    return table && turn < VM_FAULT_ROOMS ? VM_E_RETRY : VM_E_NOMEM;
+    return turn < VM_FAULT_ROOMS ? VM_E_RETRY : VM_E_NOMEM;
 }
 
 /* error: what the first attempt gave; VM_E_RETRY: it is still to be made. */

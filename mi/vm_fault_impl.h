@@ -72,6 +72,15 @@ void vm_fault_undo(struct vm_fault *f);
  */
 int vm_fault_resident(struct vm_map *map, vaddr_t va) VM_MUST_CHECK;
 
+/*
+ * vm_large.c.  fill: the page, EMPTY in top, which is plain, is to be
+ * written: make it and all of its run; false: nothing was done.  enter: the
+ * page is resident, to be mapped with prot: map its run; false: it was not.
+ * => Locks: top
+ */
+bool vm_large_fill(struct vm_fault *f);
+bool vm_large_enter(struct vm_fault *f, vm_prot_t prot);
+
 /* Drop the objects' locks; and the map's. */
 void vm_fault_unlock_objects(struct vm_fault *f);
 void vm_fault_unlock_all(struct vm_fault *f);

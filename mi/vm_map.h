@@ -39,6 +39,7 @@ struct pmap;
 #define VM_ATTR_NEEDS_COPY      0x100u  /* shadow before the first write */
 #define VM_ATTR_WIRED           0x200u  /* frames held (wired_count > 0) */
 #define VM_ATTR_TRANSITION      0x400u  /* being wired: others wait */
+#define VM_ATTR_LARGE           0x800u  /* advised: fill by the run */
 /* Who is asked for pages that are missing: vm_map_serve(); 0: nobody. */
 #define VM_ATTR_SERVER_SHIFT    16
 #define VM_ATTR_SERVER(a)       ((a) >> VM_ATTR_SERVER_SHIFT)
@@ -180,6 +181,13 @@ int vm_map_protect(struct vm_map *map, vaddr_t start, vsize_t size,
     vm_prot_t prot, bool set_max) VM_MUST_CHECK;
 int vm_map_inherit(struct vm_map *map, vaddr_t start, vsize_t size,
     enum vm_inherit inherit) VM_MUST_CHECK;
+
+/*
+ * vm_map_advise_large - is memory here worth large leaves, zeroed all at
+ * once?  Advice: what is read and what is refused does not change.
+ */
+int vm_map_advise_large(struct vm_map *map, vaddr_t start, vsize_t size,
+    bool on) VM_MUST_CHECK;
 
 /*
  * vm_map_wire - hold (or release) the frames of a range; counted for each

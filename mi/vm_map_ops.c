@@ -525,18 +525,15 @@ vm_map_protect(struct vm_map *map, vaddr_t start, vsize_t size,
         protect_range(map, start, size, prot, set_max);
 }
 
-int
-vm_map_inherit(struct vm_map *map, vaddr_t start, vsize_t size,
-    enum vm_inherit inherit)
+/* In the attr of every entry of a range: these bits. */
+static int
+attr_set(struct vm_map *map, vaddr_t start, vsize_t size, uint32_t clear,
+    uint32_t set)
 {
     vaddr_t end = start + size;
     struct vm_map_scan scan;
-    int error;
+    int error = vm_map_lock_range(map, start, size, false, &scan);
 
-    if ((unsigned)inherit > VM_INHERIT_NONE) {
-        return VM_E_INVAL;
-    }
-    error = vm_map_lock_range(map, start, size, false, &scan);
     if (error != VM_OK) {
         return error;
     }
@@ -545,12 +542,29 @@ vm_map_inherit(struct vm_map *map, vaddr_t start, vsize_t size,
         vm_seq_begin(&map->seq);
         for (struct vm_map_entry *e = vm_map_tree_find(map, start);
             e != NULL && vm_get(&e->start) < end; e = e->next) {
-            vm_set(&e->attr, (vm_get(&e->attr) & ~0xc0u) |
-                (uint32_t)inherit << 6);
+            vm_set(&e->attr, (vm_get(&e->attr) & ~clear) | set);
         }
         vm_seq_end(&map->seq);
         vm_map_merge_range(map, start, end);
     }
     vm_map_unlock(map);
     return error;
+}
+
+int
+vm_map_inherit(struct vm_map *map, vaddr_t start, vsize_t size,
+    enum vm_inherit inherit)
+{
+    if ((unsigned)inherit > VM_INHERIT_NONE) {
+        return VM_E_INVAL;
+    }
+    return attr_set(map, start, size, 0xc0u, (uint32_t)inherit << 6);
+}
+
+int
+vm_map_advise_large(struct vm_map *map, vaddr_t start, vsize_t size,
+    bool on)
+{
+    return attr_set(map, start, size, VM_ATTR_LARGE,
+        on ? VM_ATTR_LARGE : 0);
 }

@@ -76,6 +76,15 @@
         "this CPU keeps its older answer")                              \
     M(PREFILL_REPLACES, "prefill-replaces",                             \
         "a neighbour is entered over what is there")                    \
+    /* large leaves */                                                  \
+    M(LARGE_HALF, "large-half",                                         \
+        "protecting the upper half of a large leaf does nothing")       \
+    M(LARGE_NO_FLUSH, "large-no-flush",                                 \
+        "a large leaf is forgotten without invalidation")               \
+    M(LARGE_MODIFIED, "large-modified",                                 \
+        "a forgotten large leaf takes its pages' modified marks along") \
+    M(LARGE_NO_BREAK, "large-no-break",                                 \
+        "a large leaf comes in the place of a table without a break")   \
     /* reverse map */                                                   \
     M(PV_STALE, "pv-stale",                                             \
         "an absent entry is trusted while its flush is pending")        \

@@ -332,7 +332,7 @@ vm_object_move_page(struct vm_object *from, vm_pgno_t from_pgno,
         return false;
     }
     vm_radix_remove(&from->pages, from_pgno);
-    to->flags |= VM_OBJ_USED;
+    to->flags |= VM_OBJ_USED | (from->flags & VM_OBJ_RUNS);
     if (p != NULL) {
         vm_set(&p->object, to);
         vm_set(&p->pgno, to_pgno);

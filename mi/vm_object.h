@@ -42,6 +42,7 @@ struct vm_map;
 #define VM_OBJ_ORPHAN    64u    /* its pager died: what is not here is lost */
 #define VM_OBJ_USED      128u   /* has, or had, a page */
 #define VM_OBJ_MISSING   256u   /* what is not here may be a server's */
+#define VM_OBJ_RUNS      512u   /* has, or had, a run: vm_large.c */
 
 struct vm_object {
     void *zone_link;            /* the zone's, while free */

@@ -7,7 +7,7 @@
  *          |  ^             |  ^
  *   refill |  | flush       |  |              CACHE_BATCH frames at a time
  *          v  |             v  |
- *     pool: 12 -> 5 -> 8 -> 1 -> end          linked through .link
+ *     pool: by aligned runs, see vm_run.c
  *
  * Free frames = frames in the pool + frames in all caches; there is no
  * third counter to keep in step.  While the pool alone is above what the
@@ -28,7 +28,7 @@
  *          that vm_page_check(), who takes all of them, sees them stand
  *          still.
  */
-#include "vm_page.h"
+#include "vm_run.h"
 #include "vm_mutant.h"
 
 #define CACHE_MAX       32u
@@ -47,7 +47,6 @@ struct page_cache {
 
 struct page_pool {
     struct vm_spin lock;
-    uint32_t head;              /* (f) index of the first frame */
     uint32_t stamp;             /* (f) of the last vm_page_check() */
     _Atomic uint64_t count;     /* (f) to write; any time to read */
     uint64_t reserved;          /* (f) frames that are not ours */
@@ -140,24 +139,18 @@ cache_register(void)
 static inline void
 pool_push(uint32_t i)
 {
-    vm_page_array[i].link = pool.head;
-    pool.head = i;
+    vm_run_push(i);
     vm_set(&pool.count, vm_get(&pool.count) + 1);
 }
 
-/* Under the pool's lock.  LINK_END: it is empty. */
-static inline uint32_t
-pool_pop(void)
+/* Under the pool's lock: n frames, which there are. */
+static inline void
+pool_pop(uint32_t frame[], unsigned n)
 {
-    uint32_t i = pool.head;
+    unsigned got = vm_run_pop(frame, n);
 
-    if (i != LINK_END) {
-        KASSERT(i < vm_page_count);
-        KASSERT(vm_get(&pool.count) != 0);
-        pool.head = vm_page_array[i].link;
-        vm_set(&pool.count, vm_get(&pool.count) - 1);
-    }
-    return i;
+    KASSERT(got == n && vm_get(&pool.count) >= n);
+    vm_set(&pool.count, vm_get(&pool.count) - got);
 }
 
 /* Under the cache's lock.  LINK_END: it is empty. */
@@ -186,7 +179,6 @@ vm_page_bootstrap(struct vm_page *array, paddr_t start, uint64_t npages)
 
     /* What is left of an earlier core may be anything, held locks too. */
     pool.lock = (struct vm_spin)VM_SPIN_INIT(VM_RANK_FREE);
-    pool.head = LINK_END;
     pool.stamp = 0;
     pool.reserved = npages;
     vm_set(&pool.count, 0);
@@ -195,6 +187,7 @@ vm_page_bootstrap(struct vm_page *array, paddr_t start, uint64_t npages)
         memset(&caches[cpu], 0, sizeof(caches[cpu]));
     }
     vm_page_set_reserves(0, 0, 0);
+    vm_run_bootstrap((struct vm_run *)(void *)(array + npages));
 }
 
 /*
@@ -216,14 +209,12 @@ vm_page_release(paddr_t start, uint64_t npages)
         return;
     }
     vm_spin_lock(&pool.lock);
-    /* All memory of the machine passes here: nothing but the two stores. */
-    for (uint64_t i = first; i < end; p++) {
+    /* All memory of the machine passes here: nothing but one store. */
+    for (uint64_t i = first; i < end; i++, p++) {
         KASSERT(vm_get(&p->kind) == VM_PAGE_RESERVED);
         vm_set(&p->kind, VM_PAGE_FREE);
-        p->link = (uint32_t)++i;
     }
-    p[-1].link = pool.head;
-    pool.head = (uint32_t)first;
+    vm_run_release(first, end);
     vm_set(&pool.count, vm_get(&pool.count) + npages);
     pool.reserved -= npages;
     vm_spin_unlock(&pool.lock);
@@ -272,14 +263,11 @@ static void
 cache_refill(struct page_cache *c, uint64_t spare)
 {
     uint32_t want = spare < CACHE_BATCH ? (uint32_t)spare : CACHE_BATCH;
-    uint32_t i;
 
     cache_lock(c);
     if (vm_get(&c->n) == 0) {
         /* The first to leave the pool is the first to be used. */
-        for (i = want; i-- > 0;) {
-            c->frame[i] = pool_pop();
-        }
+        pool_pop(c->frame, want);
         vm_set(&c->n, want);
     }
     cache_unlock(c);
@@ -295,8 +283,8 @@ page_find(struct page_cache *own)
     cache_lock(own);
     i = cache_pop(own);
     cache_unlock(own);
-    if (i == LINK_END) {
-        i = pool_pop();
+    if (i == LINK_END && vm_get(&pool.count) != 0) {
+        pool_pop(&i, 1);
     }
     for (cpu = 0; i == LINK_END && cpu < cpus; cpu++) {
         struct page_cache *c = &caches[cpu];
@@ -456,12 +444,11 @@ vm_page_free_many(struct vm_page *const p[], unsigned n)
     c = cache_register();
     cache_lock(c);
     vm_set(&c->kinds[kind], vm_get(&c->kinds[kind]) - n);
-    while (n > 0) {
-        n--;
-        page_free_assert(p[n]);
-        vm_set(&p[n]->kind, VM_PAGE_FREE);
-        pool_push((uint32_t)(p[n] - vm_page_array));
+    for (unsigned i = 0; VM_DEBUG && i < n; i++) {
+        page_free_assert(p[i]);
     }
+    vm_run_free(p, n);
+    vm_set(&pool.count, vm_get(&pool.count) + n);
     cache_unlock(c);
     vm_spin_unlock(&pool.lock);
 }
@@ -494,6 +481,15 @@ vm_page_zero(struct vm_page *p)
         return;
     }
     memset(vm_page_data(p), 0, VM_PAGE_SIZE);
+}
+
+void
+vm_page_zero_many(struct vm_page *p, unsigned n)
+{
+    if (VM_MUTANT(NO_ZERO)) {
+        return;
+    }
+    memset(vm_page_data(p), 0, (size_t)n << vm_page_shift);
 }
 
 void
@@ -547,12 +543,12 @@ vm_page_set_reserves(uint64_t kernel, uint64_t pageout, uint64_t low)
     vm_set(&marks.low, low);
 }
 
-void
-vm_page_drain(void)
+/* Under the pool's lock. */
+static void
+caches_drain(void)
 {
     unsigned cpu;
 
-    vm_spin_lock(&pool.lock);
     for (cpu = 0; cpu < vm_get(&pool.cpus); cpu++) {
         struct page_cache *c = &caches[cpu];
         uint32_t i;
@@ -563,8 +559,76 @@ vm_page_drain(void)
         }
         cache_unlock(c);
     }
+}
+
+void
+vm_page_drain(void)
+{
+    vm_spin_lock(&pool.lock);
+    caches_drain();
     vm_spin_unlock(&pool.lock);
 }
+
+/* ---- runs ------------------------------------------------------------- */
+
+/* All frames of a run that was whole, as page_take() does with one. */
+static void
+run_fill(struct vm_page *p, struct vm_page *end, struct vm_object *o,
+    vm_pgno_t pgno, uint32_t flags)
+{
+    /* Some hundred frames at a time, in memory's own order. */
+#pragma clang loop unroll_count(8)
+    for (; p < end; p++) {
+        KASSERT(vm_get(&p->kind) == VM_PAGE_FREE);
+        vm_set(&p->flags, flags);
+        p->forbidden = 0;
+        p->wire_count = 0;
+        vm_set(&p->pgno, pgno++);
+        p->pv.pm = NULL;
+        p->pv.va = 0;
+        p->pv.more = NULL;
+        vm_set(&p->object, o);
+        atomic_store_explicit(&p->kind, VM_PAGE_OBJECT,
+            memory_order_release);
+    }
+}
+
+struct vm_page *
+vm_page_alloc_run(unsigned shift, struct vm_object *o, vm_pgno_t pgno,
+    uint32_t flags)
+{
+    uint64_t n = vm_run_pages();
+    struct page_cache *c;
+    uint32_t i = VM_RUN_NONE;
+
+    if (shift != VM_RUN_SHIFT || vm_fail_here()) {
+        return NULL;
+    }
+    vm_point();
+    vm_spin_lock(&pool.lock);
+    c = cache_register();
+    if (vm_get(&pool.count) + cached_count() >=
+        vm_get(&marks.fast[VM_ALLOC_USER]) + n) {
+        i = vm_run_take();
+        if (i == VM_RUN_NONE) {
+            /* A frame that lies in a cache may be all that is missing. */
+            caches_drain();
+            i = vm_run_take();
+        }
+    }
+    if (i != VM_RUN_NONE) {
+        vm_set(&pool.count, vm_get(&pool.count) - n);
+        cache_lock(c);
+        run_fill(&vm_page_array[i], &vm_page_array[i] + n, o, pgno, flags);
+        vm_set(&c->kinds[VM_PAGE_OBJECT],
+            vm_get(&c->kinds[VM_PAGE_OBJECT]) + n);
+        cache_unlock(c);
+    }
+    vm_spin_unlock(&pool.lock);
+    return i == VM_RUN_NONE ? NULL : &vm_page_array[i];
+}
+
+/* ---- verifying -------------------------------------------------------- */
 
 /* One free frame was met; twice in one check is once too often. */
 static void
@@ -592,14 +656,11 @@ check_free(uint32_t i, const char *where)
 static uint64_t
 check_lists(void)
 {
-    uint64_t n = 0;
+    uint64_t n;
     unsigned cpu;
     uint32_t i;
 
-    for (i = pool.head; i != LINK_END; i = vm_page_array[i].link) {
-        check_free(i, "pool");
-        n++;
-    }
+    n = vm_run_check(check_free);
     if (n != vm_get(&pool.count)) {
         kern_panic("vm_page_check: %llu frames in the pool, count is %llu",
             (unsigned long long)n,

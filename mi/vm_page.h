@@ -106,12 +106,14 @@ extern uint64_t vm_page_count;          /* (c) */
 /*
  * vm_page_bootstrap - take charge of physical memory.
  *
- * => array: zeroed memory for the core map, npages entries
+ * => array: zeroed memory for the core map, VM_PAGE_ENTRIES(npages) entries
+ *           long (what follows the last frame's is the allocator's)
  * => start: physical address of the first frame, page aligned
  * All frames begin RESERVED; vm_page_release() gives them to the
  * allocator.  Called by one thread, before anything else; called again, it
  * forgets all that was (tests start the core many times).  Reserves are 0.
  */
+#define VM_PAGE_ENTRIES(npages) ((npages) + (npages) / 128 + 2)
 void vm_page_bootstrap(struct vm_page *array, paddr_t start,
     uint64_t npages);
 void vm_page_release(paddr_t start, uint64_t npages);
@@ -178,8 +180,18 @@ void vm_page_free(struct vm_page *p);
 /* Free n frames of one kind, the last of them to be used first again. */
 void vm_page_free_many(struct vm_page *const p[], unsigned n);
 
+/*
+ * vm_page_alloc_run - an aligned run of 2^shift bytes of frames of kind
+ * OBJECT, each as vm_page_alloc() gives it, but with these flags and with
+ * the names of o's pages from pgno on (o locked), and freed like any other.
+ * => Returns: the first; NULL: no such run is free, or too little is left
+ */
+struct vm_page *vm_page_alloc_run(unsigned shift, struct vm_object *o,
+    vm_pgno_t pgno, uint32_t flags);
+
 /* Bulk data.  Zeroing is what makes a recycled frame safe to hand out. */
 void vm_page_zero(struct vm_page *p);
+void vm_page_zero_many(struct vm_page *p, unsigned n);  /* neighbours */
 void vm_page_copy(struct vm_page *to, const struct vm_page *from);
 
 /* Frames of each kind; exact when nobody allocates. */

@@ -289,6 +289,65 @@ vm_radix_insert(struct vm_radix *r, uint64_t key, vm_slot_t slot)
     return 0;
 }
 
+/* The leaf of key, which has it; NULL: the tree has no node. */
+static struct vm_radix_node *
+leaf_of(const struct vm_radix *r, uint64_t key)
+{
+    struct vm_radix_node *node = r->root;
+
+    if (r->height == 0) {
+        return NULL;
+    }
+    for (unsigned shift = RADIX_BITS * (r->height - 1); shift != 0;
+        shift -= RADIX_BITS) {
+        node = child_of(node, way_of(key, shift));
+    }
+    return node;
+}
+
+/* Up to n slots from way on, not the first of all; returns how many. */
+static unsigned
+leaf_fill(struct vm_radix_node *leaf, unsigned way, struct vm_page *p,
+    unsigned n)
+{
+    unsigned end = n < RADIX_WAYS - way ? way + n : RADIX_WAYS;
+    for (unsigned i = way; i < end; i++, p++) {
+        KASSERT(leaf->slot[i] == VM_SLOT_EMPTY);
+        leaf->slot[i] = (vm_slot_t)p;
+    }
+    /* From way to end - 1. */
+    leaf->used |= ways_above(way - 1) & ~ways_above(end - 1);
+    return end - way;
+}
+
+int
+vm_radix_fill(struct vm_radix *r, uint64_t key, struct vm_page *head,
+    unsigned n)
+{
+    uint64_t before = r->count;
+    unsigned i = 0;
+
+    while (i < n) {
+        struct vm_radix_node *leaf;
+        int error = vm_radix_insert(r, key + i, (vm_slot_t)(head + i));
+
+        if (error != 0) {
+            while (i > 0) {
+                (void)vm_radix_remove(r, key + --i);
+            }
+            return error;
+        }
+        leaf = leaf_of(r, key + i);
+        i++;
+        if (leaf != NULL && way_of(key + i, 0) != 0) {
+            /* The rest of that leaf needs no descent. */
+            i += leaf_fill(leaf, way_of(key + i, 0), head + i, n - i);
+            r->count = before + i;
+        }
+    }
+    return 0;
+}
+
 vm_slot_t
 vm_radix_replace(struct vm_radix *r, uint64_t key, vm_slot_t slot)
 {

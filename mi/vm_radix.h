@@ -63,6 +63,9 @@ const vm_slot_t *vm_radix_leaf(const struct vm_radix *r, uint64_t key,
 /* key must be empty.  VM_E_NOMEM leaves the tree as it was. */
 int vm_radix_insert(struct vm_radix *r, uint64_t key, vm_slot_t slot)
     VM_MUST_CHECK;
+/* The same for n keys, all EMPTY, and neighbours in the core map. */
+int vm_radix_fill(struct vm_radix *r, uint64_t key, struct vm_page *head,
+    unsigned n) VM_MUST_CHECK;
 /* key must be in use; slot not EMPTY.  Returns the old slot. */
 vm_slot_t vm_radix_replace(struct vm_radix *r, uint64_t key,
     vm_slot_t slot);

@@ -57,6 +57,11 @@
     M(PUBLISH_SKIPPED, "law8/publish", HIDDEN(TCG_ORDER))               \
     M(FENCE_SKIPPED, "law8/fence", HIDDEN(TCG_MISS))                    \
     M(PREFILL_REPLACES, "prefill", "k_contract.prefill")                \
+    M(LARGE_HALF, "large/range", "u_revoke:part_of_large")              \
+    M(LARGE_NO_FLUSH, "large/range", "u_revoke:part_of_large")          \
+    M(LARGE_MODIFIED, "large/page_protect",                             \
+        "k_contract.large_page_protect")                                \
+    M(LARGE_NO_BREAK, "large/replace", "k_contract.large_replace")      \
     M(PV_STALE, "stress.0", HIDDEN(ONE_CPU))                            \
     M(PV_LOST, "law5/enter", "k_contract.law5_enter")                   \
     M(FRAME_FREED_MAPPED, "table/forget", "k_contract.table_forget")    \

@@ -132,6 +132,20 @@ redundant('note-epoch-late-memory', 'note', 'PAGEOUT NO_CLAIM M_NOTE_EPOCH_LATE'
 redundant('note-no-pend-memory', 'note', 'PAGEOUT NO_CLAIM M_NOTE_NO_PEND')
 redundant('note-no-pend-remove', 'note', 'REMOVE W1=0 NO_CLAIM M_NOTE_NO_PEND')
 
+# large leaves
+holds('large', 'large', 'DISCARDS=1')
+holds('large-enters', 'large', 'ENTERS=2')
+holds('large-makers', 'large', 'MAKERS=2 DISCARDS=1')
+holds('large-remove', 'large', 'REMOVE')
+holds('large-remove-discard', 'large', 'REMOVE ENTERS=0 DISCARDS=1')
+holds('large-pageout', 'large', 'PAGEOUT DISCARDS=1')
+mutant('large-no-mark', 'large', 'DISCARDS=1 M_NO_MARK')
+mutant('large-no-seq', 'large', 'REMOVE M_NO_SEQ')
+mutant('large-store', 'large', 'REMOVE M_STORE')
+mutant('large-leave-mark', 'large', 'REMOVE M_LEAVE_MARK')
+mutant('large-no-break', 'large', 'M_NO_BREAK')
+mutant('large-no-pend', 'large', 'DISCARDS=1 M_NO_PEND')
+
 # locks against shootdowns; fences
 holds('locks', 'locks')
 holds('locks-pv', 'locks', 'PV')

@@ -17,6 +17,7 @@
 #define MADV_DONTFORK   10
 #define MADV_DOFORK     11
 #define MADV_HUGEPAGE   14
+#define MADV_NOHUGEPAGE 15
 #define MADV_DODUMP     17
 #define MADV_COLD       20
 #define MADV_PAGEOUT    21
@@ -477,6 +478,11 @@ madvise_range(struct vm_map *map, vaddr_t start, vsize_t size, int advice)
         break;
     case MADV_DOFORK:
         return mem_dofork(map, start, size);
+    case MADV_HUGEPAGE:
+    case MADV_NOHUGEPAGE:
+        error = vm_map_advise_large(map, start, size,
+            advice == MADV_HUGEPAGE);
+        break;
     case MADV_POPULATE_READ:
         return madvise_populate(map, start, size, VM_PROT_READ);
     case MADV_POPULATE_WRITE:

@@ -85,6 +85,13 @@ pte_leaf_ok(const struct pt_format *f, int level)
     return level <= (f->page_shift == 12 ? 2 : 1);
 }
 
+static inline bool
+pte_leads(const struct pt_format *f, pte_t pte)
+{
+    (void)f;
+    return (pte & (PTE_VALID | PTE_PAGE)) == (PTE_VALID | PTE_PAGE);
+}
+
 static inline pte_t
 pte_table(const struct pt_format *f, paddr_t pa)
 {

@@ -47,7 +47,7 @@
  * The new root comes with a new ASID, so that what TLBs hold of the old
  * tables belongs to nobody; it is flushed before another gets that number.
  *
- * The flush reads pm->asid last: if pm got a new one meanwhile, then either
+ * The flush reads pm->asid after the CPUs: if pm got a new one meanwhile, then either
  * it sees that, or the CPU flushed the new one after the edit.
  *
  * Locks: asid_lock (ASID) for the bitmap and for giving out an ASID
@@ -439,24 +439,22 @@ asid_flush(struct pmap *pm, struct pt_flush *f)
     struct pt_cpu *cpu;
 
     kern_preempt_disable();
-    /*
-     * The ASID is read before the CPUs, and again after: a change of tables
-     * gives pm another while CPUs still run it under the old one.
-     */
     do {
-        f->asid = asid_of(pm) + VM_MUTANT(WRONG_ASID);
         cpus.bits = flush_cpus(pm) &
             ~((uint64_t)VM_MUTANT(CPU_LEFT_OUT) << 1);
-        f->page_shift = vm_get(&pm->page_shift);
-        if (cpus.bits != 0) {
-            pmap_md_flush(f, cpus);
-            cpu = &pt_cpu[kern_cpu()];
-            pt_event(cpu, EV_FLUSH, 1);
-            pt_event(cpu, EV_FLUSHED_CPU,
-                (uint64_t)__builtin_popcountll(cpus.bits));
-            pt_event(cpu, EV_FULL_FLUSH, f->n == 0);
-        }
-    } while (asid_of(pm) + VM_MUTANT(WRONG_ASID) != f->asid);
+        f->asid = asid_of(pm) + VM_MUTANT(WRONG_ASID);
+        /* The new ASID, and some CPU still runs under the old one? */
+    } while ((atomic_load_explicit(&pm->active, memory_order_seq_cst) &
+        PMAP_CHANGING) != 0);
+    f->page_shift = vm_get(&pm->page_shift);
+    if (cpus.bits != 0) {
+        pmap_md_flush(f, cpus);
+        cpu = &pt_cpu[kern_cpu()];
+        pt_event(cpu, EV_FLUSH, 1);
+        pt_event(cpu, EV_FLUSHED_CPU,
+            (uint64_t)__builtin_popcountll(cpus.bits));
+        pt_event(cpu, EV_FULL_FLUSH, f->n == 0);
+    }
     kern_preempt_enable();
 }
 

@@ -110,11 +110,19 @@ budget_disown(struct pmap *pm)
     (void)atomic_fetch_sub_explicit(&pm->tables, 1, memory_order_relaxed);
 }
 
+static bool
+is_over_own(struct pmap *pm)
+{
+    return vm_get(&pm->tables) + (uint64_t)PT_MAX_LEVELS >
+        vm_get(&pm->limit);
+}
+
+/* A page may need a table of every level at once. */
 bool
 pmap_is_over(struct pmap *pm)
 {
-    return vm_get(&budget_tables) >= vm_get(&budget_limit) ||
-        vm_get(&pm->tables) >= vm_get(&pm->limit);
+    return vm_get(&budget_tables) + PT_MAX_LEVELS > vm_get(&budget_limit) ||
+        is_over_own(pm);
 }
 
 /* ---- eviction --------------------------------------------------------- */
@@ -201,11 +209,11 @@ evict_from(struct pmap *pm, unsigned round, unsigned want)
 }
 
 static unsigned
-evict_round(unsigned want)
+evict_rounds(unsigned want, unsigned rounds)
 {
     unsigned n = 0, round = 0;
 
-    while (n < want && round < BUDGET_ROUNDS) {
+    while (n < want && round < rounds) {
         struct pmap *pm = hand_next();
 
         if (pm == NULL) {
@@ -241,8 +249,12 @@ pmap_make_room(struct pmap *pm)
     if (n != 0 && !pmap_is_over(pm)) {
         return true;
     }
-    n = vm_get(&pm->tables) >= vm_get(&pm->limit) ?
-        evict_own(pm, BUDGET_BATCH) : evict_round(BUDGET_BATCH);
+    /*
+     * For want of memory, only what lies idle: who runs would have to get
+     * his tables back from what is just as scarce.
+     */
+    n = is_over_own(pm) ? evict_own(pm, BUDGET_BATCH) :
+        evict_rounds(BUDGET_BATCH, pmap_is_over(pm) ? BUDGET_ROUNDS : 1);
     if (n != 0) {
         (void)atomic_fetch_add_explicit(&budget_evicted, n,
             memory_order_relaxed);

@@ -120,19 +120,24 @@ replace(struct pmap *pm, const struct pt_spare *spare, bool reload)
 {
     struct pmap_batch own;
     struct tlb_batch *b = tlb_batch(&own);
+    vaddr_t start, end;
+    bool replaced;
 
     pmap_batch_begin(&own);
     tlb_batch_touch(b, pm);
     tlb_batch_skip(b, VM_MUTANT(FORMAT_KEEPS));
-    pt_replace(pm, spare, b);
+    replaced = pt_replace(pm, spare, b);
+    pmap_bounds(pm, &start, &end);
     if (reload && !VM_MUTANT(CHANGE_NO_RELOAD)) {
         asid_reload(pm);
     }
     /* After asid_changed() pm may be no more, but for the batch's count. */
-    tlb_batch_revoked(b, pm, vm_get(&pm->start), vm_get(&pm->end),
-        ~(paddr_t)0, VM_PROT_NONE);
     asid_changed(pm);
     kern_preempt_enable();
+    if (!replaced) {
+        pt_restrict(pm, start, end, VM_PROT_NONE, b);
+    }
+    tlb_batch_revoked(b, pm, start, end, ~(paddr_t)0, VM_PROT_NONE);
     pmap_batch_commit(&own);
 }
 

@@ -168,7 +168,8 @@ pmap_destroy(struct pmap *pm)
 
     KASSERT(!pm->kernel && vm_get(&pm->state) == PMAP_LIVE);
     pmap_batch_begin(&own);
-    pt_restrict(pm, vm_get(&pm->start), vm_get(&pm->end), VM_PROT_NONE, tlb_batch(&own));
+    pt_restrict(pm, vm_get(&pm->start), vm_get(&pm->end), VM_PROT_NONE,
+        tlb_batch(&own));
     tlb_batch_pending(tlb_batch(&own), pm);
     tlb_batch_revoked(tlb_batch(&own), pm, vm_get(&pm->start), vm_get(&pm->end),
         ~(paddr_t)0, VM_PROT_NONE);

@@ -191,23 +191,26 @@ pmap_check_all(void)
     asid_check();
 }
 
-/* ---- to come ---------------------------------------------------------- */
+/* ---- large leaves ----------------------------------------------------- */
 
 unsigned
 pmap_large_shift(struct pmap *pm)
 {
-    (void)pm;
-    return 0;
+    return pt_large_shift(pm);
+}
+
+bool
+pmap_large_room(struct pmap *pm, vaddr_t va)
+{
+    return pt_large_room(pm, va);
 }
 
 int
 pmap_enter_large(struct pmap *pm, vaddr_t va, struct vm_page *head,
     vm_prot_t prot, vm_seq_t seq)
 {
-    (void)pm;
-    (void)va;
-    (void)head;
-    (void)prot;
-    (void)seq;
-    return VM_E_NOMEM;
+    KASSERT(pv_managed(head));
+    KASSERT(vm_get(&pm->start) <= va && va < vm_get(&pm->end));
+    KASSERT((prot & VM_PROT_READ) != 0 && (prot & ~VM_PROT_ALL) == 0);
+    return pt_enter_large(pm, va, head, prot, seq);
 }

@@ -11,7 +11,7 @@
  *   change.c            walking all pmaps; roots that come and go
  *   budget.c            the ceiling of table pages, and who is evicted
  *   ------------------- this header -------------------
- *   pt_radix.c pt_walk.c    the radix store; alone includes <pte.h>
+ *   pt_*.c              the radix store; alone includes <pte.h>
  *
  * Another store (software-filled TLB, hashed inverted table) replaces only
  * what is below the line: it implements the functions of part 3, for the
@@ -446,7 +446,8 @@ void pt_activate(struct pmap *pm, uint32_t asid, bool flush_asid);
  * pt_spare - an empty root of that format, for pm; false: no memory.
  * pt_replace - that root, none (0), or none of the same format (NULL), in
  * place of what pm has; what it had is unlinked into b.  PMAP_CHANGING is
- * set, b has touched pm.
+ * set, b has touched pm; takes no lock that is held in a flush.  false: there
+ * are no roots here, all is to be revoked as ever.
  * pt_spare_free - one that was not used.
  */
 struct pt_spare {
@@ -455,7 +456,7 @@ struct pt_spare {
 };
 bool pt_spare(struct pmap *pm, unsigned format, struct pt_spare *out);
 void pt_spare_free(struct pt_spare *spare);
-void pt_replace(struct pmap *pm, const struct pt_spare *spare,
+bool pt_replace(struct pmap *pm, const struct pt_spare *spare,
     struct tlb_batch *b);
 /* What a format translates; false: not with this MI page. */
 bool pt_format_bounds(unsigned format, vaddr_t *start, vaddr_t *end);
@@ -488,6 +489,16 @@ int pt_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
 /* The same for a managed page, without flags. */
 int pt_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
     vm_prot_t prot, vm_seq_t seq) VM_MUST_CHECK;
+
+/*
+ * pt_large_shift, pt_enter_large - the promises of pmap_ctl.h; a store
+ * without large leaves has 0 and VM_E_NOMEM.
+ */
+unsigned pt_large_shift(struct pmap *pm);
+int pt_enter_large(struct pmap *pm, vaddr_t va, struct vm_page *head,
+    vm_prot_t prot, vm_seq_t seq) VM_MUST_CHECK;
+/* Is there neither a large leaf nor a table where va's leaf would be? */
+bool pt_large_room(struct pmap *pm, vaddr_t va);
 
 /*
  * pt_prefill - the same, but only where nothing is, no memory is needed

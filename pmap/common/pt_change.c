@@ -31,7 +31,7 @@ pt_spare_free(struct pt_spare *spare)
     pt_table_free(vm_page_of(pt_root_pa(spare->root)));
 }
 
-void
+bool
 pt_replace(struct pmap *pm, const struct pt_spare *spare,
     struct tlb_batch *b)
 {
@@ -53,6 +53,7 @@ pt_replace(struct pmap *pm, const struct pt_spare *spare,
         tlb_batch_unlink(b, pm, vm_get(&pm->start), vm_get(&pm->end),
             vm_page_of(pt_root_pa(old)));
     }
+    return true;
 }
 
 bool
@@ -156,7 +157,8 @@ evict_walk(struct evict *e, paddr_t table, int level, vaddr_t base)
             pte_t pte = pte_load(&slot[i]);
             vaddr_t va = base + ((vaddr_t)i << e->g->shift[level]);
 
-            if (pte == 0) {
+            /* A large leaf has no table to give back. */
+            if (!pt_leads(e->g, pte, level)) {
                 continue;
             }
             if (level > 1) {

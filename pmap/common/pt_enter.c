@@ -275,13 +275,18 @@ note_walk(struct note *n, struct pmap *pm, vaddr_t va)
  * may wait in limbo; outside the section, which is left and entered again,
  * it can be had.
  */
+#define ENTER_THERE     1       /* a large leaf has the page already */
+
 static __attribute__((noinline)) int
-note_make(struct pmap *pm, vaddr_t va)
+note_make(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot)
 {
     struct note *n = note_of(&pt_cpu[kern_cpu()]);
 
     if (note_walk(n, pm, va)) {
         return VM_OK;
+    }
+    if (pt_large_meet(pm, va, pa, prot)) {
+        return ENTER_THERE;
     }
     if (pt_grow(pm, va) == 0) {
         uint64_t freed;
@@ -309,12 +314,12 @@ enter(struct pmap *pm, vaddr_t va, paddr_t pa, struct vm_page *page,
     int error = VM_OK;
 
     if (__builtin_expect(!note_hit(n, pm, va), 0)) {
-        error = note_make(pm, va);
+        error = note_make(pm, va, pa, prot);
         cpu = &pt_cpu[kern_cpu()];
         n = note_of(cpu);
         if (error != VM_OK) {
             epoch_exit(cpu);
-            return error;
+            return error == ENTER_THERE ? VM_OK : error;
         }
     }
     e.pm = pm;

@@ -18,12 +18,14 @@
  *   paddr_t pte_pa(f, pte, level);         of a TABLE or LEAF
  *   struct pte_attr pte_attr(f, pte, level);       of a LEAF
  *   bool    pte_leaf_ok(f, level);         may a leaf stand here
+ *   bool    pte_leads(f, pte);             of level > 0, well-formed: TABLE
  *   pte_t   pte_restrict(f, pte, prot);    a leaf with fewer rights
  *   pte_t   pte_age(f, pte);               the same leaf, not accessed
  *
  * Laws, tested exhaustively for every format (tests/unit/t_codec_*):
- * 0 is EMPTY at every level; table and leaf round-trip every supported
- * address and attribute; what the manual reserves is BAD, never LEAF;
+ * 0 is EMPTY at every level; marks (PT_MARK) are BAD; leads is kind TABLE;
+ * table and leaf round-trip every supported address and attribute; what
+ * the manual reserves is BAD, never LEAF;
  * restrict never adds a right and keeps all else; age only clears A.
  */
 #ifndef PT_FORMAT_H
@@ -53,6 +55,14 @@ enum pte_kind {
     PTE_LEAF,
     PTE_BAD             /* no such entry is ever written */
 };
+
+/*
+ * What holds a place above level 0 while a large leaf is made (pt_large.c):
+ * of one CPU, not valid to the hardware, whose valid bit is bit 0 in every
+ * machine here, and no entry to anybody else.
+ */
+#define PT_MARK(cpu)    (((pte_t)(cpu) + 1) << 1)
+#define PT_IS_MARK(pte) ((pte) != 0 && ((pte) & 1) == 0)
 
 enum pte_memory {
     PTE_NORMAL,         /* write-back cacheable */

@@ -135,6 +135,12 @@ pt_init(void)
     return VM_OK;
 }
 
+const struct pt_geo *
+pt_format_geo(unsigned format)
+{
+    return &pt_geo[format_index[format]];
+}
+
 unsigned
 pt_format_count(void)
 {
@@ -365,6 +371,9 @@ pt_grow(struct pmap *pm, vaddr_t va)
             if (pte == 0) {
                 return 0;
             }
+        }
+        if (!pt_leads(g, pte, level)) {
+            return PT_GROW_LARGE;
         }
         table = pt_child(g, pte, level);
     }

@@ -8,11 +8,12 @@
  * is 1 << n hardware pages, that is 1 << n adjacent entries of one leaf
  * table, set and cleared together under the leaf lock.
  *
- * Upper entries only ever lead to tables; no leaf stands above level 0.
- * An upper entry is set once, by compare-and-swap from 0 to a table that
- * is zeroed and published, and unlinked by exchange with 0.  A leaf entry
- * leaves 0 only under the leaf lock; all else that changes it (restrict,
- * age, the hardware's accessed and dirty marks) is one atomic step.
+ * Upper entries lead to tables; at level 1 a large leaf may stand in place
+ * of one, and then pt_large.c knows what to do.  An upper entry is set
+ * once, by compare-and-swap from 0 to a table that is zeroed and published,
+ * and unlinked by exchange with 0.  An entry of level 0 leaves 0 only under
+ * the leaf lock; all else that changes it (restrict, age, the hardware's
+ * accessed and dirty marks) is one atomic step.
  */
 #ifndef PT_RADIX_H
 #define PT_RADIX_H
@@ -129,6 +130,17 @@ pt_child(const struct pt_geo *g, pte_t pte, int level)
     return pte_pa(pt_f(g), pte, level);
 }
 
+/* Does an upper entry lead to a table?  Else: empty, large leaf, mark. */
+static inline bool
+pt_leads(const struct pt_geo *g, pte_t pte, int level)
+{
+    bool yes = pte_leads(pt_f(g), pte);
+
+    KASSERT(yes || pte == 0 || level == 1);
+    (void)level;
+    return yes;
+}
+
 static inline pte_t *
 pt_slot(const struct pt_geo *g, paddr_t table, int level, vaddr_t va)
 {
@@ -136,8 +148,9 @@ pt_slot(const struct pt_geo *g, paddr_t table, int level, vaddr_t va)
 }
 
 /*
- * pt_leaf - the leaf table of va, 0 if there is none.  Inside an epoch
- * section.  va may be any address: a stale hint's.  No table is frame 0.
+ * pt_leaf - the leaf table of va, 0 if there is none (but perhaps a large
+ * leaf).  Inside an epoch section.  va may be any address: a stale hint's.
+ * No table is frame 0.
  */
 static inline paddr_t
 pt_leaf(uint64_t root, vaddr_t va)
@@ -151,7 +164,7 @@ pt_leaf(uint64_t root, vaddr_t va)
     for (int level = pt_top(g); level > 0; level--) {
         pte_t pte = pte_load(pt_slot(g, table, level, va));
 
-        if (pte == 0) {
+        if (!pt_leads(g, pte, level)) {
             return 0;
         }
         table = pt_child(g, pte, level);
@@ -227,8 +240,10 @@ pt_root(struct pmap *pm)
 
 /*
  * pt_grow - the leaf table of va, made if it is not there; 0: no memory,
- * nothing changed.  Inside an epoch section, no lock held.
+ * nothing changed; PT_GROW_LARGE: a large leaf or a mark stands there.
+ * Inside an epoch section, no lock held.
  */
+#define PT_GROW_LARGE   ((paddr_t)1)
 paddr_t pt_grow(struct pmap *pm, vaddr_t va);
 
 /* The word of an empty root of that format, not linked; 0: no memory. */
@@ -245,5 +260,28 @@ struct vm_page *pt_table_alloc(struct pmap *pm, const struct pt_geo *g,
     int level);
 struct vm_page *pt_table_root(struct pmap *pm, const struct pt_geo *g);
 void pt_table_free(struct vm_page *p);
+
+/* Of a format's index. */
+const struct pt_geo *pt_format_geo(unsigned format);
+
+/*
+ * pt_large.c, for the walkers that find no leaf table at va.  Inside an
+ * epoch section.
+ *
+ * find: a large leaf's entry, or 0.
+ * meet: pt_enter() of that page, for one MI page: true if a large leaf
+ * does what was asked for.  Else one that stood there is forgotten.
+ * gone: an entry of level 1 that was exchanged for 0 and leads to no table;
+ * va is where it begins.
+ * The rest: what pt.h says of pt_..._one().
+ */
+pte_t pt_large_find(uint64_t root, vaddr_t va);
+bool pt_large_meet(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot);
+void pt_large_gone(struct tlb_batch *b, struct pmap *pm, pte_t old,
+    vaddr_t va);
+enum pt_found pt_large_restrict_one(struct pmap *pm, vaddr_t va, paddr_t pa,
+    vm_prot_t keep, struct tlb_batch *b);
+bool pt_large_age_one(struct pmap *pm, vaddr_t va, paddr_t pa);
+bool pt_large_maps_one(struct pmap *pm, vaddr_t va, paddr_t pa);
 
 #endif

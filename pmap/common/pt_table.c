@@ -238,7 +238,7 @@ table_wipe(struct vm_page *p, const struct pt_geo *g, struct vm_page *chain)
             pte_t pte = at[i];
 
             at[i] = 0;
-            if (pte != 0) {
+            if (pt_leads(g, pte, level)) {
                 struct vm_page *child = vm_page_of(pt_child(g, pte, level));
 
                 pt_frame(child)->next = chain;
@@ -314,7 +314,7 @@ table_count(const struct pt_geo *g, paddr_t table, int level, bool kernel)
         for (unsigned i = 0; i < 1u << g->group[level]; i++) {
             pte_t pte = pte_load(&slot[first + i]);
 
-            if (pte != 0) {
+            if (pt_leads(g, pte, level)) {
                 n += table_count(g, pt_child(g, pte, level), level - 1,
                     kernel);
             }
@@ -342,8 +342,8 @@ pt_table_count(struct pmap *pm)
         vsize_t span = (vsize_t)1 << g->shift[top];
 
         n = 1;
-        for (vaddr_t va = vm_get(&pm->start) & ~(span - 1); va < vm_get(&pm->end);
-            va += span) {
+        for (vaddr_t va = vm_get(&pm->start) & ~(span - 1);
+            va < vm_get(&pm->end); va += span) {
             pte_t pte = pte_load(pt_slot(g, pt_root_pa(root), top, va));
 
             if (pte != 0) {

@@ -118,7 +118,7 @@ edit_leaf(const struct edit *e, paddr_t leaf, vaddr_t start, vaddr_t last)
     vm_bit_unlock(&table->lockword, VM_PG_LEAF_LOCK, VM_RANK_LEAF);
 }
 
-/* The whole of a table, of any height. */
+/* The whole of a table, of any height, or of a large leaf. */
 static void
 edit_unlink(const struct edit *e, pte_t *slot, int level, vaddr_t start,
     vaddr_t last)
@@ -128,9 +128,11 @@ edit_unlink(const struct edit *e, pte_t *slot, int level, vaddr_t start,
     tlb_batch_touch(e->b, e->pm);
     old = __atomic_exchange_n(slot, 0, __ATOMIC_SEQ_CST);
     vm_point();
-    if (old != 0) {
+    if (pt_leads(e->g, old, level)) {
         tlb_batch_unlink(e->b, e->pm, start, last + 1,
             vm_page_of(pt_child(e->g, old, level)));
+    } else {
+        pt_large_gone(e->b, e->pm, old, start);
     }
 }
 
@@ -148,7 +150,13 @@ edit_upper(const struct edit *e, pte_t *slot, int level, vaddr_t va,
     if (pte == 0) {
         return;
     }
-    if (!e->pm->kernel && start <= va && stop <= last) {
+    if (VM_MUTANT(LARGE_HALF) && !pt_leads(e->g, pte, level) &&
+        start > va + (stop - va) / 2) {
+        return;
+    }
+    /* Part of a large leaf: all of it is forgotten. */
+    if ((!e->pm->kernel && start <= va && stop <= last) ||
+        !pt_leads(e->g, pte, level)) {
         edit_unlink(e, slot, level, va, stop);
         return;
     }
@@ -254,7 +262,7 @@ pt_restrict_one(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t keep,
     pte_t *slot = pt_walk(root, va);
 
     if (slot == NULL) {
-        return PT_LESS;
+        return pt_large_restrict_one(pm, va, pa, keep, b);
     }
     e.g = pt_root_geo(root);
     for (unsigned i = 0; i < e.g->per_page; i++) {
@@ -291,7 +299,7 @@ pt_age_one(struct pmap *pm, vaddr_t va, paddr_t pa)
     pte_t *slot = pt_walk(root, va);
 
     if (slot == NULL) {
-        return false;
+        return pt_large_age_one(pm, va, pa);
     }
     for (unsigned i = 0; i < g->per_page; i++) {
         pte_t old = pte_load(&slot[i]);
@@ -322,31 +330,42 @@ pt_maps_one(struct pmap *pm, vaddr_t va, paddr_t pa)
             return true;
         }
     }
-    return false;
+    return slot == NULL && pt_large_maps_one(pm, va, pa);
 }
 
 /* ---- reading ---------------------------------------------------------- */
+
+/* What a leaf of that level maps at va, which is aligned to a page. */
+static paddr_t
+read_pa(const struct pt_geo *g, pte_t pte, int level, vaddr_t va)
+{
+    vsize_t span = level == 0 ? VM_PAGE_SIZE : (vsize_t)1 << g->shift[level];
+
+    return pte_pa(pt_f(g), pte, level) + (va & (span - 1) & ~VM_PAGE_MASK);
+}
 
 bool
 pt_extract(struct pmap *pm, vaddr_t va, paddr_t *pa, vm_prot_t *prot)
 {
     struct pt_cpu *cpu = epoch_enter();
     uint64_t root = pt_root(pm);
+    const struct pt_geo *g = pt_root_geo(root);
     pte_t *slot = pt_walk(root, va);
-    pte_t pte = slot == NULL ? 0 : pte_load(slot);
+    int level = slot == NULL ? 1 : 0;
+    pte_t pte = slot == NULL ? pt_large_find(root, va) : pte_load(slot);
 
     epoch_exit(cpu);
     if (pte == 0) {
         return false;
     }
-    *pa = pte_pa(pt_f(pt_root_geo(root)), pte, 0);
-    *prot = pte_attr(pt_f(pt_root_geo(root)), pte, 0).prot;
+    *pa = read_pa(g, pte, level, va);
+    *prot = pte_attr(pt_f(g), pte, level).prot;
     return true;
 }
 
-/* First entry in use at or after *va, an MI page at a time. */
+/* First entry in use at or after *va, an MI page at a time; its level. */
 static pte_t
-next_in_use(struct pmap *pm, uint64_t root, vaddr_t *va)
+next_in_use(struct pmap *pm, uint64_t root, vaddr_t *va, int *found)
 {
     const struct pt_geo *g = pt_root_geo(root);
 
@@ -357,10 +376,12 @@ next_in_use(struct pmap *pm, uint64_t root, vaddr_t *va)
         for (int level = g->levels - 1;; level--) {
             pte_t pte = pte_load(pt_slot(g, table, level, *va));
 
-            if (level == 0 && pte != 0) {
+            if (pte != 0 && !PT_IS_MARK(pte) && (level == 0 ||
+                !pt_leads(g, pte, level))) {
+                *found = level;
                 return pte;
             }
-            if (pte == 0) {
+            if (pte == 0 || PT_IS_MARK(pte)) {
                 vsize_t span = level == 0 ? VM_PAGE_SIZE :
                     (vsize_t)1 << g->shift[level];
 
@@ -383,17 +404,18 @@ pt_next(struct pmap *pm, vaddr_t *va, struct pmap_mapping *out)
     struct pt_cpu *cpu = epoch_enter();
     uint64_t root = pt_root(pm);
     vaddr_t at = *va < vm_get(&pm->start) ? vm_get(&pm->start) : *va;
-    pte_t pte = root == 0 ? 0 : next_in_use(pm, root, &at);
+    int level = 0;
+    pte_t pte = root == 0 ? 0 : next_in_use(pm, root, &at, &level);
 
     epoch_exit(cpu);
     if (pte == 0) {
         return false;
     }
-    const struct pt_format *f = pt_f(pt_root_geo(root));
+    const struct pt_geo *g = pt_root_geo(root);
     out->va = at;
-    out->pa = pte_pa(f, pte, 0);
-    out->prot = pte_attr(f, pte, 0).prot;
-    out->wired = pte_attr(f, pte, 0).wired;
+    out->pa = read_pa(g, pte, level, at);
+    out->prot = pte_attr(pt_f(g), pte, level).prot;
+    out->wired = pte_attr(pt_f(g), pte, level).wired;
     *va = at + VM_PAGE_SIZE;
     return true;
 }
@@ -409,36 +431,58 @@ check_fail(const struct pmap *pm, vaddr_t va, int level, pte_t pte,
         (unsigned long long)pte, what);
 }
 
+/* What pte, of that level, maps at va: frame pa. */
 static void
-check_leaf(struct pmap *pm, const struct pt_geo *g, vaddr_t va, pte_t pte)
+check_leaf(struct pmap *pm, const struct pt_geo *g, vaddr_t va, pte_t pte,
+    int level, paddr_t pa)
 {
-    struct vm_page *page = vm_page_of(pte_pa(pt_f(g), pte, 0));
-    struct pte_attr attr = pte_attr(pt_f(g), pte, 0);
+    struct vm_page *page = vm_page_of(pa);
+    struct pte_attr attr = pte_attr(pt_f(g), pte, level);
     vsize_t off = va & VM_PAGE_MASK;
 
-    if ((pte_pa(pt_f(g), pte, 0) & VM_PAGE_MASK) != off) {
-        check_fail(pm, va, 0, pte, "parts of an MI page out of order");
+    if ((pa & VM_PAGE_MASK) != off) {
+        check_fail(pm, va, level, pte, "parts of an MI page out of order");
+    }
+    if (level != 0 && (pm->kernel || !pv_managed(page))) {
+        check_fail(pm, va, level, pte, "a large leaf of no object");
     }
     if (va < vm_get(&pm->start) || va >= vm_get(&pm->end)) {
-        check_fail(pm, va, 0, pte, "outside the pmap");
+        check_fail(pm, va, level, pte, "outside the pmap");
     }
     if (attr.user == pm->kernel || (attr.wired && !pm->kernel)) {
-        check_fail(pm, va, 0, pte, "wrong half");
+        check_fail(pm, va, level, pte, "wrong half");
     }
     if (!pv_managed(page)) {
         if (!pm->kernel && page != NULL &&
             vm_get(&page->kind) != VM_PAGE_DEVICE &&
             vm_get(&page->kind) != VM_PAGE_RESERVED) {
-            check_fail(pm, va, 0, pte, "maps a frame of no object");
+            check_fail(pm, va, level, pte, "maps a frame of no object");
         }
         return;
     }
     if (!pv_has(page, pm, va - off)) {
-        check_fail(pm, va, 0, pte, "no hint in the reverse map");
+        check_fail(pm, va, level, pte, "no hint in the reverse map");
     }
     if ((attr.prot & VM_PROT_WRITE) != 0 &&
         (vm_page_flags(page) & VM_PG_MODIFIED) == 0) {
-        check_fail(pm, va, 0, pte, "write grant on a clean page");
+        check_fail(pm, va, level, pte, "write grant on a clean page");
+    }
+}
+
+/* Each page of a leaf of that level. */
+static void
+check_leaves(struct pmap *pm, const struct pt_geo *g, vaddr_t va, pte_t pte,
+    int level)
+{
+    paddr_t pa = pte_pa(pt_f(g), pte, level);
+
+    if (level == 0) {
+        check_leaf(pm, g, va, pte, 0, pa);
+        return;
+    }
+    for (vsize_t off = 0; off < (vsize_t)1 << g->shift[level];
+        off += VM_PAGE_SIZE) {
+        check_leaf(pm, g, va + off, pte, level, pa + off);
     }
 }
 
@@ -462,8 +506,8 @@ check_table(struct pmap *pm, const struct pt_geo *g, paddr_t table,
                 pt_group(g, level, pt_geo_index(g, level, va))) == 0) {
             check_fail(pm, va, level, pte, "in a group not in use");
         }
-        if (kind == PTE_LEAF && level == 0) {
-            check_leaf(pm, g, va, pte);
+        if (kind == PTE_LEAF && level <= 1) {
+            check_leaves(pm, g, va, pte, level);
         } else if (kind == PTE_TABLE && level > 0) {
             check_table(pm, g, pt_child(g, pte, level), level - 1, va,
                 va < start ? start : va, stop > last ? last : stop);

@@ -72,6 +72,13 @@ pte_leaf_ok(const struct pt_format *f, int level)
     return level < f->levels;
 }
 
+static inline bool
+pte_leads(const struct pt_format *f, pte_t pte)
+{
+    (void)f;
+    return (pte & (PTE_V | PTE_R | PTE_W | PTE_X)) == PTE_V;
+}
+
 static inline pte_t
 pte_table(const struct pt_format *f, paddr_t pa)
 {

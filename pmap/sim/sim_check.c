@@ -137,12 +137,19 @@ same_space(const struct sim_entry *a, const struct sim_entry *b)
         (a->asid == b->asid && a->root == b->root);
 }
 
+/* Of what the entry was made of. */
+static vsize_t
+leaf_size(const struct sim_entry *e)
+{
+    return e->leaf_size != 0 ? e->leaf_size : e->size;
+}
+
 static bool
 conflict(const struct sim_entry *a, const struct sim_entry *b)
 {
     return !b->negative && !b->revoked && !b->dead &&
         a->va < b->va + b->size && b->va < a->va + a->size &&
-        same_space(a, b) && (a->size != b->size ||
+        same_space(a, b) && (leaf_size(a) != leaf_size(b) ||
         a->pa - a->va != b->pa - b->va || a->memory != b->memory);
 }
 
@@ -171,8 +178,10 @@ check_pair(struct sim_cpu *c, struct sim_cpu *other, uint64_t serial)
         const struct sim_entry *o = &other->tlb[i];
 
         if (sim_entry_is_current(other, o) && conflict(e, o)) {
-            sim_violation(e->size != o->size ? SIM_SIZES : SIM_OVERLAP, c,
-                e->va, "%#llx bytes at %#llx; CPU %u still has %#llx bytes "
+            bool sizes = leaf_size(e) != leaf_size(o);
+
+            sim_violation(sizes ? SIM_SIZES : SIM_OVERLAP, c, e->va,
+                "%#llx bytes at %#llx; CPU %u still has %#llx bytes "
                 "at %#llx", (unsigned long long)e->size,
                 (unsigned long long)e->pa, other->index,
                 (unsigned long long)o->size, (unsigned long long)o->pa);
@@ -301,6 +310,20 @@ sim_check_quiet(void)
 
 /* ---- frames ----------------------------------------------------------- */
 
+/* Is a frame of it? */
+static bool
+is_free(const struct sim_entry *e)
+{
+    for (vsize_t off = 0; off < e->size; off += VM_PAGE_SIZE) {
+        struct vm_page *page = vm_page_of(e->pa + off);
+
+        if (page != NULL && vm_get(&page->kind) == VM_PAGE_FREE) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void
 mark_dead(struct sim_cpu *c)
 {
@@ -315,11 +338,8 @@ mark_dead(struct sim_cpu *c)
     }
     for (unsigned i = 0; i < SIM_TLB; i++) {
         struct sim_entry *e = &c->tlb[i];
-        struct vm_page *page;
 
-        if (e->valid && !e->negative &&
-            (page = vm_page_of(e->pa)) != NULL &&
-            vm_get(&page->kind) == VM_PAGE_FREE) {
+        if (e->valid && !e->negative && is_free(e)) {
             e->dead = true;
         }
     }

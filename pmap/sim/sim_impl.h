@@ -52,6 +52,8 @@ struct sim_entry {
     uint32_t asid;
     vaddr_t va;                 /* [va, va + size) */
     vsize_t size;
+    vaddr_t leaf_va;            /* of the leaf that it was made of, which */
+    vsize_t leaf_size;          /* may be larger; size 0: the same */
     paddr_t pa;
     paddr_t pte_at;             /* where the table entry was, */
     pte_t pte;                  /* and what */

@@ -42,6 +42,19 @@ sim_tlb_choose(struct sim_cpu *c, vaddr_t va)
     return n == 0 ? NULL : match[n == 1 ? 0 : sim_pick(c, n)];
 }
 
+/* Did chance cut it off a larger leaf?  Then it goes with all of that. */
+static vaddr_t
+leaf_va(const struct sim_entry *e)
+{
+    return e->leaf_size != 0 ? e->leaf_va : e->va;
+}
+
+static vsize_t
+leaf_size(const struct sim_entry *e)
+{
+    return e->leaf_size != 0 ? e->leaf_size : e->size;
+}
+
 static bool
 same_entry(const struct sim_entry *a, const struct sim_entry *b)
 {
@@ -157,7 +170,7 @@ sim_tlb_flush(struct sim_cpu *c, const struct pt_flush *f)
         struct sim_entry *e = &c->tlb[i];
 
         if (e->valid && concerns(f, e->asid, e->global) &&
-            overlaps(f, e->va, e->size)) {
+            overlaps(f, leaf_va(e), leaf_size(e))) {
             e->valid = false;
         }
     }
@@ -199,7 +212,7 @@ sim_tlb_flush_page(struct sim_cpu *c, vaddr_t va, uint32_t asid)
     for (unsigned i = 0; i < SIM_TLB; i++) {
         struct sim_entry *e = &c->tlb[i];
 
-        if (va - e->va < e->size && (e->asid == asid ||
+        if (va - leaf_va(e) < leaf_size(e) && (e->asid == asid ||
             asid == PT_ASID_KERNEL)) {
             e->valid = false;
         }

@@ -8,6 +8,9 @@
  * The A mark may be set by a walk that nobody needs; the D mark only for a
  * write that is done (SDM 4.8; privileged spec 4.3.1).
  *
+ * A large leaf is cached as it is or cut up (SDM 4.10.2.3: "multiple TLB
+ * entries"; DDI 0487 D8.13), as chance will have it.
+ *
  * Locks:   the walking CPU's
  * Restart: if an entry changes between its load and setting its mark, the
  *          walk begins again at the root
@@ -97,6 +100,21 @@ describe(const struct sim_space *s, vaddr_t va, paddr_t at, pte_t pte,
     }
 }
 
+/* Of a large leaf, perhaps only the page of va. */
+static void
+fracture(struct sim_cpu *c, vaddr_t va, struct sim_entry *e)
+{
+    vsize_t page = (vsize_t)1 << e->f->page_shift;
+
+    if (e->size > page && sim_chance(c, 2)) {
+        e->leaf_va = e->va;
+        e->leaf_size = e->size;
+        e->va = va & ~(page - 1);
+        e->pa += e->va - e->leaf_va;
+        e->size = page;
+    }
+}
+
 /* One attempt.  *again: an entry changed under a mark. */
 static enum sim_walk
 walk_once(struct sim_cpu *c, const struct sim_space *s, vaddr_t va,
@@ -143,8 +161,13 @@ walk_once(struct sim_cpu *c, const struct sim_space *s, vaddr_t va,
             }
             *again = !set_marks(c, s, at, &pte, level, write);
             describe(s, va, table, pte, level, e);
+            fracture(c, va, e);
             return SIM_WALK_LEAF;
         case PTE_BAD:
+            if (PT_IS_MARK(pte) && level > 0) {
+                describe(s, va, 0, pte, level, e);
+                return SIM_WALK_NONE;
+            }
             sim_violation(SIM_BAD_PTE, c, va, "entry %#llx at level %d of "
                 "the table at %#llx", (unsigned long long)pte, level,
                 (unsigned long long)table);

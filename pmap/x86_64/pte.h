@@ -73,6 +73,13 @@ pte_leaf_ok(const struct pt_format *f, int level)
     return level <= 2 && level < f->levels;
 }
 
+static inline bool
+pte_leads(const struct pt_format *f, pte_t pte)
+{
+    (void)f;
+    return (pte & (PTE_P | PTE_PS)) == PTE_P;
+}
+
 static inline pte_t
 pte_table(const struct pt_format *f, paddr_t pa)
 {

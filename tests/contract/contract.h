@@ -118,10 +118,24 @@ void misc_seq(void);
 void misc_prefill(void);
 void misc_age(void);
 void misc_audit(void);
+void change_every(void);
+void change_fails(void);
+void change_race(void);
+void change_evict(void);
+void budget_machine(void);
+void budget_one(void);
+void discard_all(void);
 void change_formats(void);
 void change_asids(void);
 void change_counts(void);
 void table_blank(void);
 void table_forget(void);
+void large_enter(void);
+void large_page_protect(void);
+void large_range(void);
+void large_replace(void);
+void large_fail(void);
+void large_age(void);
+void large_race(void);
 
 #endif

@@ -511,5 +511,8 @@ const struct law laws[] = {
     { "fork_line_file", law_fork_line_file, 1 },
     { "no_memory", law_no_memory, 1 },
     { "no_memory_fork", law_no_memory_fork, 1 },
+    { "run", law_run, 1 },
+    { "run_random", law_run_random, 6 },
+    { "run_no_memory", law_run_no_memory, 1 },
     { NULL, NULL, 0 },
 };

@@ -42,5 +42,8 @@ void law_around_swap(const struct world_config *c);
 void law_unmap(const struct world_config *c);
 void law_no_memory(const struct world_config *c);
 void law_no_memory_fork(const struct world_config *c);
+void law_run(const struct world_config *c);
+void law_run_random(const struct world_config *c);
+void law_run_no_memory(const struct world_config *c);
 
 #endif

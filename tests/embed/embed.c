@@ -167,7 +167,8 @@ expect(bool ok, const char *what)
 static void
 boot(void)
 {
-    struct vm_page *core_map = calloc(RAM_PAGES, sizeof(struct vm_page));
+    struct vm_page *core_map = calloc(VM_PAGE_ENTRIES(RAM_PAGES),
+        sizeof(struct vm_page));
 
     vm_page_shift = 12;
     embed_ram = mmap(NULL, RAM_PAGES << vm_page_shift,

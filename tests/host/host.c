@@ -140,8 +140,8 @@ host_memory(unsigned page_shift, uint64_t npages)
         p = reserve(RAM_AT, RAM_MAX + align);
         host_ram = (unsigned char *)
             (((uintptr_t)p + align - 1) & ~(uintptr_t)(align - 1));
-        frames = reserve(host_ram + RAM_MAX + align, FRAMES_MAX *
-            sizeof(*frames));
+        frames = reserve(host_ram + RAM_MAX + align, 
+            VM_PAGE_ENTRIES(FRAMES_MAX) * sizeof(*frames));
     }
     /* A frame that nobody zeroed shows. */
     memset(host_ram, 0xa5, host_ram_size);

@@ -188,7 +188,14 @@ law_run(const char *name)
     LAW(change_asids, "change/asids")                                   \
     LAW(change_counts, "change/counts")                                 \
     LAW(table_blank, "table/blank")                                     \
-    LAW(table_forget, "table/forget")
+    LAW(table_forget, "table/forget")                                   \
+    LAW(large_enter, "large/enter")                                     \
+    LAW(large_page_protect, "large/page_protect")                       \
+    LAW(large_range, "large/range")                                     \
+    LAW(large_replace, "large/replace")                                 \
+    LAW(large_fail, "large/fail")                                       \
+    LAW(large_age, "large/age")                                         \
+    LAW(large_race, "large/race")
 
 #define RUN(id, text)           KTEST(id) { law_run(text); }
 #define RUN_KEEPS(id, text)     KTEST_KEEPS(id) { law_run(text); }

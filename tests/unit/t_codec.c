@@ -300,6 +300,10 @@ consistent(const struct pt_format *f, pte_t x, int level,
         pte_table(f, pte_pa(f, x, level)) != x)) {
         return fail("table re-encodes", f, level, x);
     }
+    if (level > 0 && *kind != PTE_BAD &&
+        pte_leads(f, x) != (*kind == PTE_TABLE)) {
+        return fail("leads is TABLE", f, level, x);
+    }
     if (*kind == PTE_LEAF) {
         struct pte_attr a = pte_attr(f, x, level);
         paddr_t pa = pte_pa(f, x, level);
@@ -570,6 +574,21 @@ leaf_levels(const struct pt_format *f, int level)
         fail("leaf_ok", f, level, 0);
 }
 
+/* What holds a place is an entry to nobody. */
+static bool
+marks_are_bad(const struct pt_format *f, int level)
+{
+    for (unsigned cpu = 0; cpu < 64; cpu++) {
+        pte_t mark = PT_MARK(cpu);
+
+        if (!PT_IS_MARK(mark) || pte_leads(f, mark) ||
+            pte_kind(f, mark, level) != PTE_BAD) {
+            return fail("a mark is BAD", f, level, mark);
+        }
+    }
+    return !PT_IS_MARK(0) && !pte_leads(f, 0);
+}
+
 static bool
 only_zero_is_empty(const struct pt_format *f, int level)
 {
@@ -656,6 +675,7 @@ TEST(known_answers)
 TEST(empty)
 {
     CHECK(everywhere(only_zero_is_empty, 0));
+    CHECK(everywhere(marks_are_bad, 0));
 }
 
 TEST(leaves_round_trip)

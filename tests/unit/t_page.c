@@ -447,6 +447,73 @@ TEST(reserved_holes)
     host_memory_end();
 }
 
+/* Runs are taken whole, given back by the frame, and whole again. */
+TEST(runs)
+{
+    struct vm_page *p[3], *run[2];
+    vm_pgno_t pgno;
+
+    host_memory(12, 3 * 512 + 40);
+    CHECK(vm_page_alloc_run(20, NULL, 0, 0) == NULL);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < 3; i++) {
+            p[i] = vm_page_alloc(VM_PAGE_OBJECT, VM_ALLOC_USER);
+        }
+        for (unsigned i = 0; i < 2; i++) {
+            run[i] = vm_page_alloc_run(21, NULL, 7, VM_PG_MODIFIED);
+            CHECK(run[i] != NULL);
+            CHECK_EQ(vm_page_pa(run[i]) & ((1u << 21) - 1), 0);
+            pgno = vm_get(&run[i][511].pgno);
+            CHECK_EQ(pgno, 7 + 511);
+            CHECK_EQ(run[i][100].flags, VM_PG_MODIFIED);
+            CHECK(run[i][511].pv.pm == NULL && run[i][3].pv.more == NULL);
+        }
+        vm_page_check();
+        CHECK_EQ(vm_page_kind_count(VM_PAGE_OBJECT), 2 * 512 + 3);
+        CHECK_EQ(vm_page_free_count(), 512 + 40 - 3);
+        /* From both ends, and all together. */
+        for (unsigned i = 0; i < 256; i++) {
+            vm_page_free(run[0] + i);
+            vm_page_free(run[0] + 511 - i);
+        }
+        for (unsigned i = 0; i < 512; i += 32) {
+            struct vm_page *some[32];
+
+            for (unsigned k = 0; k < 32; k++) {
+                some[k] = run[1] + i + k;
+            }
+            vm_page_free_many(some, 32);
+        }
+        for (unsigned i = 0; i < 3; i++) {
+            vm_page_free(p[i]);
+        }
+        vm_page_check();
+    }
+    /* A reserve is left alone. */
+    vm_page_set_reserves(0, 0, 3 * 512);
+    CHECK(vm_page_alloc_run(21, NULL, 0, 0) == NULL);
+    host_memory_end();
+}
+
+/* A run that is not all ours, or not all there, is none. */
+TEST(runs_at_edges)
+{
+    paddr_t start;
+
+    host_memory(12, 4 * 512);
+    start = vm_page_pa(vm_page_array) + 5 * VM_PAGE_SIZE;
+    memset(vm_page_array, 0, 4 * 512 * sizeof(*vm_page_array));
+    vm_page_bootstrap(vm_page_array, start, 3 * 512);
+    vm_page_release(start, 1024);
+    vm_page_release(start + 1025 * VM_PAGE_SIZE, 511);
+    vm_page_check();
+    CHECK_EQ(vm_page_free_count(), 3 * 512 - 1);
+    CHECK(vm_page_alloc_run(21, NULL, 0, 0) == vm_page_array + 507);
+    CHECK(vm_page_alloc_run(21, NULL, 0, 0) == NULL);
+    vm_page_check();
+    host_memory_end();
+}
+
 TEST(zero_and_copy)
 {
     struct vm_page *p, *q;

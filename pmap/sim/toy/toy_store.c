@@ -433,6 +433,34 @@ pt_activate(struct pmap *pm, uint32_t asid, bool flush_asid)
         flush_asid);
 }
 
+/* No large leaves. */
+unsigned
+pt_large_shift(struct pmap *pm)
+{
+    (void)pm;
+    return 0;
+}
+
+bool
+pt_large_room(struct pmap *pm, vaddr_t va)
+{
+    (void)pm;
+    (void)va;
+    return false;
+}
+
+int
+pt_enter_large(struct pmap *pm, vaddr_t va, struct vm_page *head,
+    vm_prot_t prot, vm_seq_t seq)
+{
+    (void)pm;
+    (void)va;
+    (void)head;
+    (void)prot;
+    (void)seq;
+    return VM_E_NOMEM;
+}
+
 void
 pt_table_range(struct pmap *pm, vaddr_t va, vaddr_t *start, vaddr_t *end)
 {
@@ -492,12 +520,14 @@ pt_spare_free(struct pt_spare *spare)
     (void)spare;
 }
 
-void
+bool
 pt_replace(struct pmap *pm, const struct pt_spare *spare,
     struct tlb_batch *b)
 {
+    (void)pm;
     (void)spare;
-    pt_restrict(pm, vm_get(&pm->start), vm_get(&pm->end), VM_PROT_NONE, b);
+    (void)b;
+    return false;
 }
 
 unsigned
