@@ -146,6 +146,22 @@ mutant('large-leave-mark', 'large', 'REMOVE M_LEAVE_MARK')
 mutant('large-no-break', 'large', 'M_NO_BREAK')
 mutant('large-no-pend', 'large', 'DISCARDS=1 M_NO_PEND')
 
+# another root, or none
+holds('change', 'change')
+holds('change-often', 'change', 'TURNS=3')
+holds('change-evict', 'change', 'EVICT')
+holds('change-evict-often', 'change', 'EVICT TURNS=3')
+mutant('change-no-reread', 'change', 'M_NO_REREAD')
+mutant('change-no-reload', 'change', 'M_NO_RELOAD')
+mutant('change-no-pending', 'change', 'M_NO_PENDING')
+mutant('change-in-transit', 'change', 'M_RELOAD_IN_TRANSIT')
+mutant('change-evict-no-pending', 'change', 'EVICT M_NO_PENDING')
+mutant('change-evict-no-bar', 'change', 'EVICT M_NO_BAR')
+mutant('cached-always', 'change', 'EVICT TURNS=3 M_CACHED_ALWAYS')
+redundant('change-no-wait', 'change', 'M_NO_WAIT')
+redundant('change-no-bar', 'change', 'TURNS=3 M_NO_BAR')
+redundant('change-same-asid', 'change', 'TURNS=3 M_SAME_ASID')
+
 # locks against shootdowns; fences
 holds('locks', 'locks')
 holds('locks-pv', 'locks', 'PV')
