@@ -24,6 +24,10 @@
 
 #define PAGE_SHIFT_MIN  12u
 #define PAGE_SHIFT_MAX  16u
+#define NOT_A_PAGE      "not 4096, 16384 or another size up to 65536"
+#define TICK_MAX        60000u
+#define DELAY_MAX       1000000u
+#define EPOCH_MAX       (UINT64_C(1) << 33)     /* s; in ns it is a number */
 
 #define WEAK            __attribute__((weak))
 
@@ -41,6 +45,28 @@ refuse(const char *name, const char *why)
 }
 
 static void
+check_number(const char *name, uint64_t max, const char *why)
+{
+    const char *text = kern_option(name);
+    uint64_t value;
+
+    if (text != NULL && (!kern_parse_u64(text, &value) || value > max)) {
+        refuse(name, why);
+    }
+}
+
+/* Those that others read, when nobody can be told any more. */
+static void
+check_numbers(void)
+{
+    check_number("page", 1u << PAGE_SHIFT_MAX, NOT_A_PAGE);
+    check_number("seed", UINT64_MAX, "not a number");
+    check_number("time", EPOCH_MAX, "not seconds since 1970");
+    check_number("tick", TICK_MAX, "not milliseconds up to a minute");
+    check_number("delay", DELAY_MAX, "not steps up to a million");
+}
+
+static void
 choose_page(void)
 {
     uint64_t size = kern_option_u64("page", 1u << PAGE_SHIFT_MIN);
@@ -50,7 +76,7 @@ choose_page(void)
         shift++;
     }
     if ((uint64_t)1 << shift != size || shift < MD_PAGE_SHIFT) {
-        refuse("page", "not 4096, 16384 or another size up to 65536");
+        refuse("page", NOT_A_PAGE);
     }
     vm_page_shift = shift;
 }
@@ -236,6 +262,7 @@ kern_main(struct boot_info *b)
 
     kern_option_bootstrap(b->cmdline);
     kern_console_bootstrap();
+    check_numbers();
     choose_page();
     b->early_end = 0;           /* the final tables map everything */
     low = bootstrap_memory(b);

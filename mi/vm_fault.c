@@ -375,9 +375,9 @@ vm_fault_refused(struct vm_fault *f)
  * There was no frame, or (table) no page table to enter one in: VM_E_RETRY,
  * VM_OK (fault again) or VM_E_NOMEM.  turn: how often that was so before.
  * No tables are given up for data: who gave them would have to get them back
- * from what is just as scarce.  Whether the budget refused a table is a guess, since others free what they
- * have meanwhile; only a table that is refused again and again for no reason
- * of the budget's is a lack of memory.
+ * from what is just as scarce.  Whether the budget refused a table is a
+ * guess, since others free what they have meanwhile; only a table that is
+ * refused again and again for no reason of the budget's is a lack of memory.
  */
 static __attribute__((noinline)) int
 vm_fault_room(struct vm_fault *f, unsigned turn, bool table)
@@ -440,10 +440,10 @@ vm_fault_loop(struct vm_fault *f, int error)
     return error == VM_FAULT_DONE ? VM_OK : error;
 }
 
-/* thread: whose fault it is, NULL: no program's. */
+/* thread: whose fault it is, NULL: no program's.  quick: with a copy inline. */
 VM_FAULT_INLINE int
 vm_fault_enter_at(struct vm_map *map, vaddr_t va, vm_prot_t access,
-    struct vm_progress *thread)
+    struct vm_progress *thread, bool quick)
 {
     struct vm_fault f;
     int error;
@@ -464,7 +464,7 @@ vm_fault_enter_at(struct vm_map *map, vaddr_t va, vm_prot_t access,
     f.thread = thread;
     f.kind = VM_STAT_FAULTS;
     /* Once without the loop: nearly always that is all. */
-    error = vm_fault_try(&f);
+    error = quick ? vm_fault_try(&f) : VM_E_RETRY;
     if (error != VM_OK) {
         error = vm_fault_loop(&f, error);
     }
@@ -475,7 +475,7 @@ vm_fault_enter_at(struct vm_map *map, vaddr_t va, vm_prot_t access,
 int
 vm_fault(struct vm_map *map, vaddr_t va, vm_prot_t access)
 {
-    return vm_fault_enter_at(map, va, access, NULL);
+    return vm_fault_enter_at(map, va, access, NULL, true);
 }
 
 int
@@ -528,22 +528,50 @@ vm_progress_end(struct vm_progress *t)
     t->count = 0;
 }
 
+/*
+ * As many faults as that on pages that were seen before: is it one
+ * instruction, with few pages, or a loop that goes round its memory?
+ */
+static __attribute__((noinline)) int
+vm_fault_judge(struct vm_map *map, vaddr_t va, vm_prot_t access,
+    uint64_t page, struct vm_progress *t)
+{
+    struct pmap *pm = map->pmap;
+
+    if (__builtin_popcountll(t->seen) > (int)VM_PROGRESS_PAGES) {
+        vm_progress_end(t);
+        t->seen = page;
+    } else if (t->held != pm) {
+        vm_progress_end(t);
+        t->count = VM_PROGRESS_FAULTS;
+        pmap_hold(pm);
+        t->held = pm;
+    }
+    return vm_fault_enter_at(map, va, access, t, false);
+}
+
+/*
+ * Pages may share a bit of seen: then a new one looks like one that was seen,
+ * never the other way.  Its bits are of 4 KiB, whatever a page is.
+ */
 int
 vm_fault_thread(struct vm_map *map, vaddr_t va, vm_prot_t access,
     uint64_t pc, struct vm_progress *t)
 {
-    if (t->count == 0 || t->pc != pc ||
-        (t->held != NULL && t->held != map->pmap)) {
+    uint64_t page = UINT64_C(1) << ((uint32_t)(va >> 12) * 0x9e3779b1u >> 26);
+
+    if (t->pc != pc) {
         vm_progress_end(t);
         t->pc = pc;
-    }
-    if (t->count < VM_PROGRESS_FAULTS) {
+        t->seen = page;
+    } else if ((t->seen & page) == 0) {
+        t->seen |= page;
+    } else if (t->count < VM_PROGRESS_FAULTS) {
         t->count++;
-    } else if (t->held == NULL) {
-        pmap_hold(map->pmap);
-        t->held = map->pmap;
+    } else {
+        return vm_fault_judge(map, va, access, page, t);
     }
-    return vm_fault_enter_at(map, va, access, t);
+    return vm_fault_enter_at(map, va, access, t, true);
 }
 
 int

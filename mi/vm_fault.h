@@ -27,10 +27,12 @@ int vm_fault(struct vm_map *map, vaddr_t va, vm_prot_t access)
     VM_MUST_CHECK;
 
 /*
- * Law 7.  A thread that faults VM_PROGRESS_FAULTS times in a row at one pc
- * holds its pmap against voluntary forgetting until it gets on: at its
- * next fault elsewhere, or when the kernel calls vm_progress_end() (it
- * blocks, exits, or enters the kernel for another reason).
+ * Law 7.  A thread that faults VM_PROGRESS_FAULTS times at one pc on pages
+ * that it has faulted on there before holds its pmap against voluntary
+ * forgetting until it gets on: at its next fault elsewhere, or when the
+ * kernel calls vm_progress_end() (it blocks, exits, or enters the kernel for
+ * another reason).  More than VM_PROGRESS_PAGES pages are more than one
+ * instruction needs: the loop that it is in gets on.
  *
  * With a budget of page tables the hold alone is not enough: what the pmap
  * has may be all that there is, and not what the instruction needs.  So a
@@ -40,10 +42,12 @@ int vm_fault(struct vm_map *map, vaddr_t va, vm_prot_t access)
  * it only lets go, so that one of them can.
  */
 #define VM_PROGRESS_FAULTS 16u
+#define VM_PROGRESS_PAGES  8u   /* an instruction needs 6 at most */
 struct vm_progress {
     uint64_t pc;
-    unsigned count;
+    uint64_t seen;              /* pages faulted on there: a bit each */
     struct pmap *held;
+    uint32_t count;             /* faults there that were no progress */
 };
 int vm_fault_thread(struct vm_map *map, vaddr_t va, vm_prot_t access,
     uint64_t pc, struct vm_progress *t) VM_MUST_CHECK;

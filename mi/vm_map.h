@@ -40,6 +40,7 @@ struct pmap;
 #define VM_ATTR_WIRED           0x200u  /* frames held (wired_count > 0) */
 #define VM_ATTR_TRANSITION      0x400u  /* being wired: others wait */
 #define VM_ATTR_LARGE           0x800u  /* advised: fill by the run */
+#define VM_ATTR_COPIED          0x1000u /* by a virtual copy: see reset */
 /* Who is asked for pages that are missing: vm_map_serve(); 0: nobody. */
 #define VM_ATTR_SERVER_SHIFT    16
 #define VM_ATTR_SERVER(a)       ((a) >> VM_ATTR_SERVER_SHIFT)
@@ -208,7 +209,8 @@ int vm_map_unwire(struct vm_map *map, vaddr_t start, vsize_t size)
  * same object's next pages if it is shared or a file's, else zeros.  Not
  * wired.  VM_E_ADDRESS: no region ends there; VM_E_NOSPACE: one begins.
  * vm_map_reset - private memory shows again what it showed when it was
- * mapped (the file, or zeros); shared memory stays.  VM_E_BUSY: wired.
+ * mapped (the file, or zeros), and zeros where a virtual copy has gone
+ * since; shared memory stays.  VM_E_BUSY: wired.
  */
 int vm_map_move(struct vm_map *map, vaddr_t src, vsize_t size, vaddr_t dst)
     VM_MUST_CHECK;

@@ -435,7 +435,8 @@ vm_map_copyout(struct vm_map *map, struct vm_map_copy *copy, vaddr_t *addr)
         return error;
     }
     for (struct vm_map_entry *c = copy->list; c != NULL; c = c->next) {
-        vm_set(&c->attr, policy | (vm_get(&c->attr) & VM_ATTR_NEEDS_COPY));
+        vm_set(&c->attr, policy | VM_ATTR_COPIED |
+            (vm_get(&c->attr) & VM_ATTR_NEEDS_COPY));
     }
     vm_seq_begin(&map->seq);
     copy_insert(map, copy, start);
@@ -485,7 +486,7 @@ overwrite_fit(struct vm_map *map, vaddr_t dst, struct vm_map_copy *copy)
             }
         }
         vm_set(&c->attr, (vm_get(&d->attr) & VM_ATTR_POLICY) |
-            (vm_get(&c->attr) & VM_ATTR_NEEDS_COPY));
+            VM_ATTR_COPIED | (vm_get(&c->attr) & VM_ATTR_NEEDS_COPY));
     }
     return VM_OK;
 }

@@ -29,7 +29,7 @@
 #define VM_MAP_NO_WRITE (VM_PROT_READ | VM_PROT_EXEC)
 
 /* Everything in attr but the states that belong to one entry's memory. */
-#define VM_ATTR_POLICY  (0xffu | VM_ATTR_LARGE)
+#define VM_ATTR_POLICY  (0xffu | VM_ATTR_LARGE | VM_ATTR_COPIED)
 
 /* More steps than the tallest tree: a longer walk met an edit. */
 #define VM_MAP_WALK     64u

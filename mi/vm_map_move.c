@@ -139,9 +139,10 @@ extend_object(struct vm_map *map, struct vm_map_entry *e, vm_pgno_t *pgno,
         vm_object_ref(o, map);
         return o;
     }
-    o = move_bottom(o, pgno);
+    o = (*attr & VM_ATTR_COPIED) != 0 ? NULL : move_bottom(o, pgno);
     if (o == NULL) {
         *pgno = 0;
+        *attr &= ~VM_ATTR_COPIED;
     } else {
         *attr |= VM_ATTR_NEEDS_COPY;
     }
@@ -228,7 +229,7 @@ reset_entry(struct vm_map *map, struct vm_map_entry *e)
         vm_map_entry_is_shared(e))) {
         return;
     }
-    object = move_bottom(was, &pgno);
+    object = (attr & VM_ATTR_COPIED) != 0 ? NULL : move_bottom(was, &pgno);
     if (object == was) {
         vm_object_unref(object, NULL);
         return;
@@ -236,7 +237,8 @@ reset_entry(struct vm_map *map, struct vm_map_entry *e)
     vm_seq_begin(&map->seq);
     vm_set(&e->object, object);
     vm_set(&e->pgno, object == NULL ? 0 : pgno);
-    vm_set(&e->attr, object == NULL ? attr & ~VM_ATTR_NEEDS_COPY :
+    vm_set(&e->attr, object == NULL ?
+        attr & ~(VM_ATTR_NEEDS_COPY | VM_ATTR_COPIED) :
         attr | VM_ATTR_NEEDS_COPY);
     pmap_remove(map->pmap, vm_get(&e->start), vm_get(&e->end), NULL);
     vm_seq_end(&map->seq);

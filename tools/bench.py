@@ -34,7 +34,7 @@ PAGE = 4096
 # What vmbench measures, in its order, and what this tool adds.
 VMBENCH = ("calib", "null", "zero", "soft", "cow", "fork", "map", "prot",
            "chain", "ctx", "many", "upager", "ptmem", "retouch", "drain",
-           "lookup")
+           "lookup", "discard", "bill")
 OURS = ("sizes", "boot")
 QUICK = ("null", "zero", "soft", "cow", "map", "prot", "ctx", "sizes",
          "boot")

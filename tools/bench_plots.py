@@ -15,6 +15,7 @@ PLOTS = os.path.join(ROOT, "docs", "plots")
 FORK = re.compile(r"fork_exit_wait_(\d+)M$")
 CHAIN = re.compile(r"chain(\d+)_read_oldest$")
 LOOKUP = re.compile(r"lookup_fault_(\d+)$")
+REBUILD = re.compile(r"rebuild_(\w+)$")
 HEAD = """\
 set terminal svg noenhanced size {width},{height} font "sans,{font}" \
     background "white"
@@ -89,11 +90,41 @@ def ratios(out, arches, rows, ours, theirs):
         f'title "{arch}"' for i, arch in enumerate(arches, 2)) + "\n"
 
 
+def discarding(out, arches, ours):
+    """A script: a point a kind of discard (its shape) and architecture (its
+    colour)."""
+    kinds = [match[1] for name in ours[arches[0]].median
+             if (match := REBUILD.match(name))]
+    if not kinds:
+        raise Bad(f"{os.path.basename(out)}: no discard was measured; leave "
+                  "the groups away")
+    script = HEAD.format(width=720, height=420, font=12, out=out)
+    script += ('set title "64 MiB resident: what a discard gives, and what '
+               'it costs"\nset xlabel "KiB of page tables saved (1: nothing)"'
+               '\nset ylabel "instructions to bring back what was '
+               'forgotten"\nset logscale xy\n')
+    parts = []
+    for k, kind in enumerate(kinds, 1):
+        parts.append(f'NaN with points pt {k} lc rgb "black" title "{kind}"')
+        for i, arch in enumerate(arches, 1):
+            x = ours[arch].value(f"saved_{kind}")
+            y = ours[arch].value(f"rebuild_{kind}")
+            if x is not None and y is not None:
+                script += block(f"d{i}_{k}", [(max(x, 1), max(y, 1))])
+                parts.append(f"$d{i}_{k} using 1:2 with points pt {k} lc {i} "
+                             "notitle")
+    parts += [f'NaN with lines lw 4 lc {i} title "{arch}"'
+              for i, arch in enumerate(arches, 1)]
+    return script + "plot " + ", \\\n  ".join(parts) + "\n"
+
+
 def scripts(ours, theirs, rows):
     """{file name: gnuplot script}"""
     arches = list(ours)
     out = {"ratio.svg": ratios(os.path.join(PLOTS, "ratio.svg"), arches,
-                               rows, ours, theirs)}
+                               rows, ours, theirs),
+           "discard.svg": discarding(os.path.join(PLOTS, "discard.svg"),
+                                     arches, ours)}
     for name, pattern, title, xlabel, logs in (
             ("fork.svg", FORK, "fork + exit + wait", "MiB resident", "y"),
             ("chain.svg", CHAIN, "first read of a page that nobody has "

@@ -38,13 +38,14 @@ this terminal; the log is build/logs/debug-ARCH.log.
 likes at the same instruction; "monitor info replay" tells its number.
 """
 
-# Where --at stops.
+# Where --at stops; at the latest before the machine leaves, and gdb with it.
 PLACES = {
     "start": (),
-    "fault": ("break *unix_fault", "continue"),
-    "panic": ("break *kern_panic", "break *kern_panic_frame", "continue"),
+    "fault": ("break *unix_fault", "break *md_exit", "continue"),
+    "panic": ("break *kern_panic", "break *kern_panic_frame",
+              "break *md_exit", "continue"),
     "exit": ("break *md_exit", "continue"),
-    "end": ("continue",),
+    "end": ("break *md_exit", "continue"),
 }
 
 
@@ -160,7 +161,8 @@ def default_place(recording):
 def commands_at(where):
     """gdb's commands that go there and tell which instruction that is."""
     if where.isdigit():
-        commands = (f"monitor replay_break {where}", "continue")
+        commands = ("break *md_exit", f"monitor replay_break {where}",
+                    "continue")
     else:
         commands = PLACES[where]
     return (*commands, "monitor info replay")

@@ -23,7 +23,7 @@ import build
 import machine
 import packages
 from packages import ROOT
-from usage import Parser, Usage, positive
+from usage import Parser, Usage, check_output, positive
 
 KILLED, SURVIVED, HIDDEN = "killed", "SURVIVED", "hidden"
 NONE = "none"
@@ -356,6 +356,7 @@ def command_mutants(arguments):
     if args.qemu and args.arch == "sim":
         raise Usage("--qemu and --arch sim exclude each other; give one")
     mutants = chosen(catalogue(), args.names)
+    check_output("--json", args.json)
     arches = machine.ARCHES if args.arch in ("all", "sim") else (args.arch,)
     simulators = () if args.qemu else arches
     booted = () if args.arch == "sim" else arches

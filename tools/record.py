@@ -150,7 +150,7 @@ def prepare(directory):
         there = os.listdir(directory)
         ours = {ABOUT, LOG, SYMBOLS, INITRD, SNAPSHOTS, "kernel.bin",
                 "console.log"}
-        if not set(there) <= ours:
+        if there and not {ABOUT} <= set(there) <= ours:
             raise Usage(f"--record {directory}: there are other files in it; "
                         "name a new directory")
         for name in there:
@@ -165,6 +165,9 @@ def run(directory, setup, log_path=None, sinks=None, kind=Guest,
     """Run and record; the Ending.  execute: instead of Guest.run."""
     directory = prepare(directory)
     machine.check_disk(machine.RECORD_DISK, directory)
+    # From now on it is a recording's, even if nobody completes it.
+    with open(os.path.join(directory, ABOUT), "w") as file:
+        file.write("{}\n")
     names = {machine.MACHINES[setup.arch].image, SYMBOLS}
     built = os.path.dirname(setup.kernel)
     for name in names:
@@ -215,7 +218,7 @@ def load(directory):
     try:
         recording = Recording(os.path.abspath(directory), **about)
     except TypeError as error:
-        raise Usage(f"{path} was written by another version; record "
+        raise Usage(f"{path} is not complete, or another version's; record "
                     "again") from error
     recording.check()
     return recording

@@ -18,7 +18,7 @@ import debug
 import ktap
 import machine
 import record
-from guest import CannotStart
+from guest import CannotStart, Guest
 from initrd import Archive
 from usage import Usage
 
@@ -101,6 +101,10 @@ def test_input(args, directory):
     if ending.status != 3:
         return [f"status {ending.status}: {ending.reason}"]
     problems, again = same_twice(kept, "md_exit", "exit")
+    # An instruction that there never was: it stops while there is a machine.
+    late, _ = replay(kept, "9" * 15)
+    if "md_exit" not in late:
+        problems.append(f"behind the end it did not stop in md_exit: {late}")
     if again != printed or b"hello, world" not in printed:
         problems.append(f"printed {printed}, then {again}")
     return problems
@@ -127,7 +131,23 @@ def test_changed(args, directory):
     return ["it was accepted"]
 
 
-TESTS = {"input": test_input, "panic": test_panic, "changed": test_changed}
+def test_options(args, directory):
+    """The kernel refuses values that cannot be, before anything runs."""
+    problems = []
+    for option in ("tick=x", "tick=60001", "delay=-1", "seed=", "page=8k9",
+                   "idle=x", "tables=1", "storm=page:", "storm=rain",
+                   "format=vax", "mutant=none-such"):
+        setup = machine.Setup(
+            args.arch, machine.kernel_path(args.arch, "test"), None,
+            memory=MEMORY, options=(option,))
+        ending = Guest(setup, os.path.join(directory, "log"), {}).run(
+            limit=SECONDS)
+        if not ending.refused.startswith(f"option {option}: "):
+            problems.append(f"{option}: {ending.status}, {ending.reason}")
+    return problems
+
+
+TESTS = {"options": test_options, "input": test_input, "panic": test_panic, "changed": test_changed}
 
 
 def main(argv):

@@ -189,11 +189,13 @@ def test_bench_plots():
     ours = {"x86_64": bench_figures(
         "fork_exit_wait_1M.med 9.00 ns\nfork_exit_wait_16M.med 8.00 ns\n"
         "chain4_read_oldest.med 1.00 ns/page\n"
-        "lookup_fault_10.med 3.00 ns/op\nzero_fill.med 5.00 ns/page\n")}
+        "lookup_fault_10.med 3.00 ns/op\nzero_fill.med 5.00 ns/page\n"
+        "rebuild_table.med 70.00 ns\nsaved_table.med 4.00 KiB\n")}
     theirs = {"x86_64": bench_figures("zero_fill.med 10.00 ns/page\n")}
     scripts = bench_plots.scripts(ours, theirs, [a_row()])
     assert set(scripts) == {"ratio.svg", "fork.svg", "chain.svg",
-                            "lookup.svg"}
+                            "lookup.svg", "discard.svg"}
+    assert "\n4.0 70.0\n" in scripts["discard.svg"]
     assert "\n1 9.0\n16 8.0\n" in scripts["fork.svg"]
     assert "0.50000" in scripts["ratio.svg"]
     refused(bench_plots.Bad, bench_plots.scripts,

@@ -7,6 +7,7 @@ import tempfile
 import xml.etree.ElementTree as xml
 
 import machine
+import record
 import stress
 import stress_report
 import stress_shrink
@@ -54,10 +55,36 @@ def test_stress_refuses():
             ("--arch x86_64 --mem 1M", "too small"),
             ("--arch sim-soft --mem 5G", "a simulator has from 16M to 4G"),
             ("--record d", "--record takes one kernel"),
+            ("--arch x86_64 --jobs 2 --record d", "--record keeps one run"),
+            ("--arch x86_64 --sweep --record d", "leave out --sweep"),
+            ("--sweep --storm never", "--sweep needs something"),
+            ("--arch x86_64 --format 1", "--format is for simulators"),
+            ("--arch x86_64 --fibers", "--fibers is for simulators"),
+            ("--arch sim-soft --option tick=2", "--option is for kernels"),
             ("--kernel release --mutant x", "need --kernel test"),
+            ("--json /dev/null/x", "--json /dev/null/x: "),
+            ("--junit /dev/null/x", "--junit /dev/null/x: "),
             ("--merge /nowhere", "--merge /nowhere: ")):
         said = refusal(*words.split())
         assert text in said, (words, said)
+
+
+def test_record_wipes_no_others():
+    """What it overwrites is a recording, by its recording.json."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = os.path.join(directory, "kernel")
+        with open(path, "w"):
+            pass
+        try:
+            record.prepare(directory)
+            raise AssertionError("it was accepted")
+        except Usage as error:
+            assert "other files" in str(error), error
+        assert os.path.exists(path)
+        with open(os.path.join(directory, record.ABOUT), "w"):
+            pass
+        record.prepare(directory)
+        assert os.listdir(directory) == []
 
 
 def jobs_of(*words):
@@ -136,6 +163,20 @@ def test_stress_repeat():
     words = stress.repeat(result).split()[2:]
     again = jobs_of(*words)
     assert again == [job.but(epochs=16, rate=0)]
+    # What is a simulator's is no word of a kernel's.
+    kernel = Result(Job("x86_64", format=1, schedule=2), last={"epoch": 8})
+    jobs_of(*stress.repeat(kernel).split()[2:])
+
+
+def test_stress_repeats_long_enough():
+    """A run that dies in epoch 20 told of epoch 16 last."""
+    panic = a_result(SAID + "panic: x\n", "killed", epochs=64)
+    assert panic.epoch == 32
+    assert "--epochs 32" in stress.repeat(panic)
+    named = a_result(SAID + "BAD PAGE: page 3, seen in epoch 20, seed 1\n",
+                     "exit status 1")
+    assert "--epochs 24" in stress.repeat(named)
+    assert a_result(SAID + BAD, "killed", epochs=16).epoch == 16
 
 
 def fake_runs(fails):
@@ -170,6 +211,19 @@ def test_stress_shrinks():
         op for op in OPS if op in (*KEPT_OPS, "fork"))
     assert best.job.epochs == 8 and best.job.pages == 16
     assert set(best.job.storm) < set(STORMS)
+
+
+def test_stress_shrinks_to_calm():
+    """What fails without any storm is shown without one."""
+    real = stress_shrink.Run
+    stress_shrink.Run = fake_runs(lambda job: True)
+    try:
+        failed = stress_shrink.Run(Job("x86_64", seconds=9)).run(1)
+        best = stress_shrink.shrink(failed, stress.repeat,
+                                    lambda *_args, **_words: None)
+    finally:
+        stress_shrink.Run = real
+    assert best.job.storm == () and best.job.only == KEPT_OPS
 
 
 def test_stress_half():

@@ -20,7 +20,7 @@ import stress_sweep
 from run import memory_size
 from stress_run import (AGAINST, CHECK, KEPT_OPS, OPS, SIMS, STORMS, Job,
                         Run, rounded, target)
-from usage import Parser, Usage, positive
+from usage import Parser, Usage, check_output, positive
 
 SECONDS = 20                    # if nothing says how long
 EPOCHS_MAX = (1 << 28) - 16
@@ -172,12 +172,32 @@ def operations(text):
     return tuple(op for op in OPS if op in names or op in KEPT_OPS)
 
 
+def check_used(args, chosen):
+    """What none of the machines looks at is a mistake."""
+    for option, given, places_of, what in (
+            ("--format", args.format >= 0, SIMS, "simulators"),
+            ("--schedule", args.schedule >= 0, SIMS, "simulators"),
+            ("--fibers", args.fibers, SIMS, "simulators"),
+            ("--kernel", args.kernel, machine.ARCHES, "kernels"),
+            ("--option", args.option, machine.ARCHES, "kernels")):
+        if given and not set(chosen) & set(places_of):
+            raise Usage(f"{option} is for {what}; --arch {args.arch} names "
+                        "none")
+
+
 def check(args, chosen, storm):
     if args.pages % 16:
         raise Usage(f"--pages {args.pages} is no multiple of 16")
     if args.record and (len(chosen) > 1 or chosen[0] in SIMS):
         raise Usage("--record takes one kernel; a simulator's run is "
                     "repeated by --fibers and its seed")
+    if args.record and (args.sweep or (args.jobs or 1) > 1):
+        raise Usage("--record keeps one run; leave out --"
+                    + ("sweep" if args.sweep else "jobs"))
+    if args.sweep and not storm:
+        raise Usage("--sweep needs something to be thrown away; give another "
+                    "--storm")
+    check_used(args, chosen)
     if args.seed + (args.jobs or 1) - 1 > SEED_MAX:
         raise Usage(f"--seed {args.seed} --jobs {args.jobs}: seeds end at "
                     f"{SEED_MAX}")
@@ -232,8 +252,9 @@ def repeat(result):
              "--epochs", rounded(max(1, result.epoch)), "--storm", storm,
              "--rate", job.rate]
     usual = Job(job.place)
+    sims = ("format", "schedule") if job.is_sim else ()
     for name in ("budget", "tasks", "pages", "writes", "visits", "calm",
-                 "format", "schedule", "mutant"):
+                 *sims, "mutant"):
         if getattr(job, name) != getattr(usual, name):
             words += [f"--{name}", getattr(job, name)]
     if job.only != OPS:
@@ -299,7 +320,8 @@ class Show:
     def __exit__(self, *_):
         self.over.set()
         self.thread.join()
-        print(("\r" if self.terminal else "") + self.line(), flush=True)
+        if any(run.result.last for run in self.runs):
+            print(("\r" if self.terminal else "") + self.line(), flush=True)
 
 
 def run_all(jobs, at_a_time):
@@ -360,6 +382,8 @@ def refusal(results):
 
 def command_stress(arguments):
     args = parser().parse_args(arguments)
+    check_output("--json", args.json)
+    check_output("--junit", args.junit)
     if args.merge:
         return merge(args)
     if args.replay:
@@ -380,6 +404,8 @@ def command_stress(arguments):
         raise Usage(line[len("stress: "):])
     problems = stress_report.compare(results)
     status = finish(args, results, problems, repeat)
+    if args.record:
+        print(f"replay: ./pal debug --replay {shlex.quote(args.record)}")
     bad = [result for result in results if not result.ok]
     if args.shrink and bad:
         stress_shrink.shrink(bad[0], repeat)

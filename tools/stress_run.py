@@ -10,6 +10,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import selectors
 import signal
 import subprocess
@@ -36,6 +37,7 @@ CHECK = 8               # epochs from digest to digest
 SIMS = tuple(f"sim-{name}" for name in (*machine.ARCHES, "soft", "hash"))
 SILENCE = 200           # seconds; then it is stuck
 FLAG = "flow "
+EPOCH = re.compile(r"\bin epoch (\d+)")
 
 
 @dataclass(frozen=True)
@@ -144,7 +146,16 @@ class Result:
             self.problem = self.problem or (
                 f"{self.last['mismatches']} translations broke a law")
         self.ok = not self.problem
+        if not self.ok and "failed" not in self.last:
+            self.last = {**self.last, "epoch": self.failed_in()}
         return self
+
+    def failed_in(self):
+        """The last epoch that the failure can be in.  They are told of at
+        each power of two at least."""
+        if match := EPOCH.search(self.text):
+            return max(self.epoch, int(match[1]))
+        return min(max(CHECK, 2 * self.epoch), self.job.epochs or math.inf)
 
     @property
     def epoch(self):

@@ -32,6 +32,8 @@ def candidates(job, epoch):
     end = rounded(max(1, epoch))
     if job.seconds or job.epochs > end:
         yield job.but(epochs=end, seconds=0)
+    if job.storm:
+        yield job.but(storm=())
     for storm in halves(job.storm):
         yield job.but(storm=storm)
     for tasks in (1, 2, 4):

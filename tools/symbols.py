@@ -13,7 +13,9 @@ import sys
 import ktap
 
 COMPILERS = {"memset", "memcpy", "memcmp", "memmove"}
-PORT = re.compile(r"kern_\w+$")
+# kern_*: vm_kern.h.  The rest of pt_md.h is the machine's own; this one wants
+# an interrupt on another CPU, so a kernel has it once for all its machines.
+PORT = re.compile(r"kern_\w+$|pmap_md_reload$")
 MACHINE = {"x86_64": "X86-64", "aarch64": "AArch64", "riscv64": "RISC-V"}
 
 

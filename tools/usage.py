@@ -2,6 +2,7 @@
 """Command lines: bad use is one line that names the fix, exit status 2."""
 
 import argparse
+import os
 
 
 class Usage(Exception):
@@ -36,3 +37,15 @@ def positive(text):
 
 
 positive.__name__ = "positive number"
+
+
+def check_output(option, path):
+    """Before the work is done whose results go there; path may be None."""
+    if path is None:
+        return
+    try:
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+        with open(path, "a"):
+            pass
+    except OSError as error:
+        raise Usage(f"{option} {path}: {error.strerror}") from error

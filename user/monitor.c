@@ -139,12 +139,30 @@ cmd_stat(int argc, char **argv)
 
 /* ---- page tables -------------------------------------------------------- */
 
+#define NOBODY  (-2)            /* no task is called that */
+
+/* What is no number is not taken for 0, which means something. */
+static bool
+number(const char *word, uint64_t *n)
+{
+    char *end;
+
+    errno = 0;
+    *n = strtoull(word, &end, 0);
+    return errno == 0 && word[0] >= '0' && word[0] <= '9' && *end == 0;
+}
+
 /* A process number, "all", or NULL: ourselves. */
 static mach_task_t
 task_named(const char *word)
 {
-    return word == NULL ? mach_task_self() :
-        strcmp(word, "all") == 0 ? VM_ALL : atoi(word);
+    uint64_t n;
+
+    if (word == NULL) {
+        return mach_task_self();
+    }
+    return strcmp(word, "all") == 0 ? VM_ALL :
+        number(word, &n) && n <= INT32_MAX ? (mach_task_t)n : NOBODY;
 }
 
 static void
@@ -155,7 +173,7 @@ say_result(kern_return_t r)
         [KERN_NO_SPACE] = "it has memory where that does not reach",
         [KERN_INVALID_ARGUMENT] = "there is no such thing",
         [KERN_FAILURE] = "it runs, or is busy",
-        [KERN_INVALID_TASK] = "no child of this program",
+        [KERN_INVALID_TASK] = "no process, or none of this program's",
         [KERN_NOT_SUPPORTED] = "this kernel cannot",
     };
     bool known = r >= 0 && (size_t)r < sizeof(why) / sizeof(why[0]) &&
@@ -189,6 +207,22 @@ print_budget(const char *who, mach_task_t task, uint64_t kib)
 }
 
 static void
+set_limit(mach_task_t task, const char *word)
+{
+    struct vm_table_budget b;
+    uint64_t n;
+
+    if (!number(word, &n) || n == VM_BUDGET_ASK) {
+        printf("%s is no number of tables\n", word);
+    } else if (n != 0 && vm_table_budget(task, VM_BUDGET_ASK, &b) ==
+        KERN_SUCCESS && n < b.floor) {
+        printf("the least is %" PRIu64 "\n", b.floor);
+    } else {
+        say_result(vm_table_budget(task, n, NULL));
+    }
+}
+
+static void
 cmd_tables(int argc, char **argv)
 {
     uint64_t kib = (uint64_t)sysconf(_SC_PAGESIZE) / 1024;
@@ -197,7 +231,7 @@ cmd_tables(int argc, char **argv)
     struct dirent *e;
 
     if (argc > 2) {
-        say_result(vm_table_budget(task, strtoull(argv[2], NULL, 0), NULL));
+        set_limit(task, argv[2]);
     }
     print_budget("machine", VM_BUDGET_MACHINE, kib);
     while (d != NULL && (e = readdir(d)) != NULL) {
@@ -252,14 +286,18 @@ cmd_storm(int argc, char **argv)
 {
     static const char *const names[VM_STORM_KINDS] = VM_STORM_NAMES;
     struct vm_storm_report r;
+    uint64_t rate = 1000;
     uint32_t kinds = 0;
 
+    if (argc > 2 && (!number(argv[2], &rate) || rate > VM_STORM_RATE_MAX)) {
+        printf("%s is no rate from 0 to %u\n", argv[2], VM_STORM_RATE_MAX);
+        return;
+    }
     if (argc > 1 && strcmp(argv[1], "off") != 0) {
         kinds = storm_kinds(argv[1]);
     }
     if (argc > 1 && (kinds != 0 || strcmp(argv[1], "off") == 0)) {
-        say_result(vm_storm(kinds, argc > 2 ? strtoull(argv[2], NULL, 0) :
-            1000, 1, 0));
+        say_result(vm_storm(kinds, rate, 1, 0));
     }
     if (vm_storm_report(&r) != KERN_SUCCESS) {
         return;

@@ -45,6 +45,8 @@ static const struct {
     { "retouch", b_retouch },
     { "drain", b_drain },
     { "lookup", b_lookup },
+    { "discard", b_discard },
+    { "bill", b_bill },
 };
 
 static void

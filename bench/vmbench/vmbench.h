@@ -128,5 +128,7 @@ void b_ptmem(void);
 void b_retouch(void);
 void b_drain(void);
 void b_lookup(void);
+void b_discard(void);
+void b_bill(void);
 
 #endif

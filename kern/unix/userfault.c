@@ -208,8 +208,8 @@ userfault_ask(struct vm_map *map, vaddr_t va, vm_prot_t access,
     }
     vm_spin_lock(&userfault_lock);
     u = userfault_table[server];
-    if (u == NULL) {
-        /* Closed since; the entry knows by now. */
+    if (u == NULL || u->map != map || u->serial != map->serial) {
+        /* Closed since, perhaps another's by now; the entry knows. */
         vm_spin_unlock(&userfault_lock);
         return VM_E_RETRY;
     }

@@ -47,8 +47,8 @@
  * The new root comes with a new ASID, so that what TLBs hold of the old
  * tables belongs to nobody; it is flushed before another gets that number.
  *
- * The flush reads pm->asid after the CPUs: if pm got a new one meanwhile, then either
- * it sees that, or the CPU flushed the new one after the edit.
+ * The flush reads pm->asid after the CPUs: if pm got a new one meanwhile,
+ * then either it sees that, or the CPU flushed the new one after the edit.
  *
  * Locks: asid_lock (ASID) for the bitmap and for giving out an ASID
  */
@@ -388,6 +388,15 @@ asid_reload(struct pmap *pm)
             vm_point();
         }
     }
+}
+
+void
+asid_drop(struct pmap *pm)
+{
+    /* A roll that has met pm in "next" of a CPU that waits, not meanwhile. */
+    vm_spin_lock(&asid_lock);
+    atomic_store_explicit(&pm->asid, 0, memory_order_seq_cst);
+    vm_spin_unlock(&asid_lock);
 }
 
 void

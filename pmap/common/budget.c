@@ -8,9 +8,8 @@
  * the pmap that it was made for, too, until it leaves limbo; the charge is
  * taken before the frame, so neither ceiling is ever passed.
  *
- * Eviction is voluntary forgetting: refused by a pmap that is held for
- * progress (law 7), else always right.  A clock's hand goes round the list
- * of pmaps, at most three times for one call:
+ * Eviction is voluntary forgetting: always right.  A clock's hand goes
+ * round the list of pmaps, at most four times for one call:
  *
  *   first   all of a pmap that no CPU has loaded, its root included, if it
  *           was not loaded since the hand passed last
@@ -18,12 +17,20 @@
  *           leaf tables: not used since they were looked at last before
  *           those that were, sparse before dense (pt_evict())
  *   third   all but the root of one that is loaded
+ *   fourth  the same of those that are held for progress (law 7), which the
+ *           others pass over, but for one
  *
- * PROGRESS.  A thread that was refused 16 times at one instruction holds
- * its pmap, emptied first (vm_fault_thread()), so that nobody takes away
- * again what its instruction needs; that is less than pt_insn_tables(), and
- * the floor of a budget is that much for every CPU.  Whoever finds all
- * others held waits for them: they get on.
+ * What counts is what was unlinked: a table in limbo, or in the hands of a
+ * thread that waits for a CPU, is nobody's to give.
+ *
+ * PROGRESS.  A thread that is refused again and again at one instruction
+ * holds its pmap, emptied first (vm_fault_thread()), so that nobody takes
+ * away again what its instruction needs; that is less than
+ * pt_insn_tables(), and the floor of a budget is that much for every CPU.
+ * More threads than there are CPUs may hold theirs, sleep, and have no less
+ * than all there is between them.  So one is favoured: the first to hold
+ * when no other was.  It alone keeps what it has when all others have
+ * nothing to give; so it gets on, lets go, and another is favoured.
  *
  * Locks: pmap_list_lock (ASID) for the hand; the counts are atomic
  */
@@ -31,7 +38,8 @@
 
 #define BUDGET_NONE     UINT64_MAX
 #define BUDGET_BATCH    16u     /* tables evicted at once: one grace period */
-#define BUDGET_ROUNDS   3u
+#define BUDGET_PART     8u      /* but no more than this part of all */
+#define BUDGET_ROUNDS   4u
 
 static _Atomic uint64_t budget_limit;
 static _Atomic uint64_t budget_tables;
@@ -39,6 +47,7 @@ static _Atomic uint64_t budget_peak;
 static _Atomic uint64_t budget_evicted;
 static _Atomic uint64_t budget_waits;
 static struct pmap hand;        /* (l) in the list of pmaps */
+static struct pmap *_Atomic favoured;   /* of those that are held, or NULL */
 
 void
 budget_init(void)
@@ -48,6 +57,7 @@ budget_init(void)
     vm_set(&budget_peak, 0);
     vm_set(&budget_evicted, 0);
     vm_set(&budget_waits, 0);
+    vm_set(&favoured, NULL);
     pmap_list_lock = (struct vm_spin)VM_SPIN_INIT(VM_RANK_ASID);
     vm_set(&hand.state, PMAP_HAND);
     hand.kernel = true;
@@ -70,13 +80,14 @@ peak_note(_Atomic uint64_t *peak, uint64_t n)
 bool
 budget_take(void)
 {
-    uint64_t was = atomic_fetch_add_explicit(&budget_tables, 1,
-        memory_order_relaxed);
+    uint64_t was = vm_get(&budget_tables);
 
-    if (was >= vm_get(&budget_limit)) {
-        budget_give();
-        return false;
-    }
+    do {
+        if (was >= vm_get(&budget_limit)) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&budget_tables, &was,
+        was + 1, memory_order_relaxed, memory_order_relaxed));
     peak_note(&budget_peak, was + 1);
     return true;
 }
@@ -91,13 +102,14 @@ budget_give(void)
 bool
 budget_own(struct pmap *pm)
 {
-    uint32_t was = atomic_fetch_add_explicit(&pm->tables, 1,
-        memory_order_relaxed);
+    uint32_t was = vm_get(&pm->tables);
 
-    if (was >= vm_get(&pm->limit)) {
-        budget_disown(pm);
-        return false;
-    }
+    do {
+        if (was >= vm_get(&pm->limit)) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak_explicit(&pm->tables, &was,
+        was + 1, memory_order_relaxed, memory_order_relaxed));
     if (was >= vm_get(&pm->peak)) {
         vm_set(&pm->peak, was + 1);
     }
@@ -131,6 +143,36 @@ static bool
 is_held(struct pmap *pm)
 {
     return atomic_load_explicit(&pm->holds, memory_order_acquire) != 0;
+}
+
+void
+budget_held(struct pmap *pm)
+{
+    struct pmap *none = NULL;
+
+    (void)atomic_compare_exchange_strong_explicit(&favoured, &none, pm,
+        memory_order_relaxed, memory_order_relaxed);
+}
+
+void
+budget_released(struct pmap *pm)
+{
+    (void)atomic_compare_exchange_strong_explicit(&favoured, &pm, NULL,
+        memory_order_relaxed, memory_order_relaxed);
+}
+
+/* pm is held, and would like to be favoured. */
+static bool
+is_favoured(struct pmap *pm)
+{
+    struct pmap *f = vm_get(&favoured);
+
+    /* One that was released while it became favoured, or is no more? */
+    if (f == NULL || !is_held(f)) {
+        (void)atomic_compare_exchange_strong_explicit(&favoured, &f, pm,
+            memory_order_relaxed, memory_order_relaxed);
+    }
+    return vm_get(&favoured) == pm;
 }
 
 /*
@@ -179,16 +221,10 @@ evict_tables(struct pmap *pm, unsigned want)
 static unsigned
 evict_all(struct pmap *pm)
 {
-    unsigned n = vm_get(&pm->tables);
+    unsigned n = 0;
 
-    switch (pmap_evict(pm)) {
-    case VM_OK:
-        return n;
-    case VM_E_BUSY:
-        return is_held(pm) || n == 0 ? 0 : n - 1;
-    default:
-        return 0;
-    }
+    (void)change_evict(pm, &n);
+    return n;
 }
 
 /* What the hand does with pm in that round. */
@@ -197,7 +233,8 @@ evict_from(struct pmap *pm, unsigned round, unsigned want)
 {
     bool idle = vm_get(&pm->active) == 0, recent = vm_get(&pm->recent);
 
-    if (is_held(pm) || vm_get(&pm->tables) == 0) {
+    if (vm_get(&pm->tables) == 0 ||
+        (is_held(pm) && (round < BUDGET_ROUNDS - 1 || is_favoured(pm)))) {
         return 0;
     }
     if (!idle) {
@@ -239,6 +276,16 @@ evict_own(struct pmap *pm, unsigned want)
     return n != 0 ? n : evict_all(pm);
 }
 
+/* How many to evict at once under that ceiling. */
+static unsigned
+batch(uint64_t limit)
+{
+    uint64_t part = limit / BUDGET_PART;
+
+    return part > BUDGET_BATCH ? BUDGET_BATCH : part < PT_MAX_LEVELS ?
+        PT_MAX_LEVELS : (unsigned)part;
+}
+
 bool
 pmap_make_room(struct pmap *pm)
 {
@@ -253,8 +300,9 @@ pmap_make_room(struct pmap *pm)
      * For want of memory, only what lies idle: who runs would have to get
      * his tables back from what is just as scarce.
      */
-    n = is_over_own(pm) ? evict_own(pm, BUDGET_BATCH) :
-        evict_rounds(BUDGET_BATCH, pmap_is_over(pm) ? BUDGET_ROUNDS : 1);
+    n = is_over_own(pm) ? evict_own(pm, batch(vm_get(&pm->limit))) :
+        evict_rounds(batch(vm_get(&budget_limit)),
+            pmap_is_over(pm) ? BUDGET_ROUNDS : 1);
     if (n != 0) {
         (void)atomic_fetch_add_explicit(&budget_evicted, n,
             memory_order_relaxed);

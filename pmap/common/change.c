@@ -114,14 +114,18 @@ pmap_config_bounds(const struct pmap_config *config, vaddr_t *start,
     }
 }
 
-/* C1 to C4; pm is barred, preemption disabled, and both end here. */
-static void
+/*
+ * C1 to C4; pm is barred, preemption disabled, and both end here.  How many
+ * tables were unlinked.
+ */
+static unsigned
 replace(struct pmap *pm, const struct pt_spare *spare, bool reload)
 {
     struct pmap_batch own;
     struct tlb_batch *b = tlb_batch(&own);
     vaddr_t start, end;
     bool replaced;
+    unsigned tables;
 
     pmap_batch_begin(&own);
     tlb_batch_touch(b, pm);
@@ -137,8 +141,10 @@ replace(struct pmap *pm, const struct pt_spare *spare, bool reload)
     if (!replaced) {
         pt_restrict(pm, start, end, VM_PROT_NONE, b);
     }
+    tables = tlb_batch_tables(b);
     tlb_batch_revoked(b, pm, start, end, ~(paddr_t)0, VM_PROT_NONE);
     pmap_batch_commit(&own);
+    return tables;
 }
 
 /* Only what is nobody's business but ours: no CPU has it loaded. */
@@ -155,8 +161,8 @@ configure_idle(struct pmap *pm, const struct pmap_config *config)
     vm_set(&pm->tagged, config->tagged);
     vm_set(&pm->large, config->large);
     /* Its ASID may be of the other kind: a new one when it is loaded. */
-    atomic_store_explicit(&pm->asid, 0, memory_order_seq_cst);
-    replace(pm, &none, false);
+    asid_drop(pm);
+    (void)replace(pm, &none, false);
     return true;
 }
 
@@ -187,15 +193,51 @@ pmap_configure(struct pmap *pm, const struct pmap_config *config)
     }
     vm_set(&pm->tagged, config->tagged);
     vm_set(&pm->large, config->large);
-    replace(pm, &spare, true);
+    (void)replace(pm, &spare, true);
     pt_event_any(EV_CHANGE, 1);
     return VM_OK;
+}
+
+/* All but the root, which some CPU has loaded. */
+static unsigned
+evict_below(struct pmap *pm)
+{
+    struct pmap_batch own;
+    struct tlb_batch *b = tlb_batch(&own);
+    vaddr_t start, end;
+    unsigned tables;
+
+    pmap_batch_begin(&own);
+    pmap_bounds(pm, &start, &end);
+    pt_restrict(pm, start, end, VM_PROT_NONE, b);
+    tlb_batch_pending(b, pm);
+    tables = tlb_batch_tables(b);
+    tlb_batch_revoked(b, pm, start, end, ~(paddr_t)0, VM_PROT_NONE);
+    pmap_batch_commit(&own);
+    return tables;
+}
+
+int
+change_evict(struct pmap *pm, unsigned *tables)
+{
+    bool idle;
+
+    kern_preempt_disable();
+    idle = asid_change(pm, true);
+    if (idle) {
+        *tables += replace(pm, NULL, false);
+    } else {
+        kern_preempt_enable();
+        *tables += evict_below(pm);
+    }
+    pt_event_any(EV_DISCARD, 1);
+    return idle ? VM_OK : VM_E_BUSY;
 }
 
 int
 pmap_evict(struct pmap *pm)
 {
-    int error;
+    unsigned tables = 0;
 
     if (pm->kernel) {
         return VM_E_INVAL;
@@ -203,13 +245,5 @@ pmap_evict(struct pmap *pm)
     if (atomic_load_explicit(&pm->holds, memory_order_acquire) != 0) {
         return VM_E_BUSY;
     }
-    kern_preempt_disable();
-    if (asid_change(pm, true)) {
-        replace(pm, NULL, false);
-        pt_event_any(EV_DISCARD, 1);
-        return VM_OK;
-    }
-    kern_preempt_enable();
-    error = pmap_discard(pm);
-    return error == VM_OK ? VM_E_BUSY : error;
+    return change_evict(pm, &tables);
 }

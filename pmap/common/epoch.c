@@ -14,6 +14,9 @@
  * If L3 sees the CPU outside, the fences order L1 before E2, which sees the
  * entry gone.  If it sees tag or more, E1 read (acquire) what L2 wrote.
  *
+ * A table is freed alone; those that hang below it go back to limbo, where
+ * all that is left to do can be seen, and done by whoever needs a table.
+ *
  * Locks:   limbo_lock (LIMBO); frames are freed outside it
  * Forced:  waits for other CPUs' sections, which spin but never sleep;
  *          never with a lock held that they may want
@@ -21,6 +24,7 @@
 #include "pt.h"
 
 #define LIMBO_POLL  8           /* reap after so many tables put */
+#define LIMBO_STEP  32u         /* tables freed at once */
 
 _Atomic uint64_t epoch_now = 1;
 struct pt_cpu pt_cpu[VM_MAX_CPUS];
@@ -55,21 +59,15 @@ pt_event_any(enum pmap_event e, uint64_t n)
     kern_preempt_enable();
 }
 
-static uint64_t
+/* The bug: at once. */
+static void
 limbo_free(struct vm_page *chain)
 {
-    uint64_t freed = 0;
-
     while (chain != NULL) {
-        struct vm_page *next = pt_frame(chain)->next;
+        struct vm_page *p = chain;
 
-        freed += pt_reclaim(chain);
-        chain = next;
+        chain = pt_reclaim(p, pt_frame(p)->next);
     }
-    if (freed != 0) {
-        pt_event_any(EV_TABLE_FREED, freed);
-    }
-    return freed;
 }
 
 void
@@ -81,7 +79,7 @@ limbo_put(struct vm_page *chain)
         return;
     }
     if (VM_MUTANT(TABLE_EARLY_FREE)) {
-        (void)limbo_free(chain);
+        limbo_free(chain);
         return;
     }
     vm_spin_lock(&limbo_lock);
@@ -142,20 +140,16 @@ epoch_wait(void)
     }
 }
 
-uint64_t
-limbo_reap(bool force)
+/* Some tables whose sections are over, off the list. */
+static struct vm_page *
+limbo_take(uint64_t oldest)
 {
     struct vm_page *chain, *last = NULL;
-    uint64_t oldest;
 
-    vm_set(&limbo_new, 0);
-    if (force) {
-        epoch_wait();
-    }
-    oldest = epoch_oldest();
     vm_spin_lock(&limbo_lock);
     chain = limbo_head;
-    while (limbo_head != NULL && pt_frame(limbo_head)->tag <= oldest) {
+    for (unsigned n = 0; n < LIMBO_STEP && limbo_head != NULL &&
+        pt_frame(limbo_head)->tag <= oldest; n++) {
         last = limbo_head;
         limbo_head = pt_frame(last)->next;
     }
@@ -164,10 +158,72 @@ limbo_reap(bool force)
     }
     vm_spin_unlock(&limbo_lock);
     if (last == NULL) {
-        return 0;
+        return NULL;
     }
     pt_frame(last)->next = NULL;
-    return limbo_free(chain);
+    return chain;
+}
+
+/* Not freed yet; their sections are over, so their place is the first. */
+static void
+limbo_return(struct vm_page *chain)
+{
+    struct vm_page *last = chain;
+
+    while (pt_frame(last)->next != NULL) {
+        last = pt_frame(last)->next;
+    }
+    vm_spin_lock(&limbo_lock);
+    pt_frame(last)->next = limbo_head;
+    if (limbo_head == NULL) {
+        limbo_tail = last;
+    }
+    limbo_head = chain;
+    vm_spin_unlock(&limbo_lock);
+}
+
+/*
+ * Free some tables; how many.  Preemption is disabled while they are in
+ * nobody's reach: who waits for one must not have to wait for a thread.
+ */
+static uint64_t
+limbo_step(uint64_t oldest)
+{
+    struct vm_page *chain;
+    uint64_t freed = 0;
+
+    kern_preempt_disable();
+    chain = limbo_take(oldest);
+    for (; chain != NULL && freed < LIMBO_STEP; freed++) {
+        struct vm_page *p = chain;
+
+        chain = pt_reclaim(p, pt_frame(p)->next);
+    }
+    if (chain != NULL) {
+        limbo_return(chain);
+    }
+    kern_preempt_enable();
+    return freed;
+}
+
+uint64_t
+limbo_reap(bool force)
+{
+    uint64_t oldest, freed = 0, n;
+
+    vm_set(&limbo_new, 0);
+    if (force) {
+        epoch_wait();
+    }
+    oldest = epoch_oldest();
+    do {
+        n = limbo_step(oldest);
+        freed += n;
+    } while (n == LIMBO_STEP);
+    if (freed != 0) {
+        pt_event_any(EV_TABLE_FREED, freed);
+    }
+    return freed;
 }
 
 uint64_t

@@ -253,7 +253,9 @@ pmap_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
     unsigned flags, vm_seq_t seq)
 {
     KASSERT(vm_page_aligned(va | pa));
-    KASSERT(vm_get(&pm->start) <= va && va < vm_get(&pm->end));
+    /* A format may have come that does not reach va: VM_E_RETRY. */
+    KASSERT(vm_get(&pm->start) <= va &&
+        (!pm->kernel || va < vm_get(&pm->end)));
     KASSERT((prot & VM_PROT_READ) != 0 && (prot & ~VM_PROT_ALL) == 0);
     KASSERT((flags & PMAP_WIRED) == 0 || pm->kernel);
     if ((flags & PMAP_DEVICE) != 0) {
@@ -271,7 +273,8 @@ pmap_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
     vm_prot_t prot, vm_seq_t seq)
 {
     KASSERT(vm_page_aligned(va) && pv_managed(page));
-    KASSERT(vm_get(&pm->start) <= va && va < vm_get(&pm->end));
+    KASSERT(vm_get(&pm->start) <= va &&
+        (!pm->kernel || va < vm_get(&pm->end)));
     KASSERT((prot & VM_PROT_READ) != 0 && (prot & ~VM_PROT_ALL) == 0);
     if ((prot & (VM_PROT_WRITE | VM_PROT_EXEC)) != 0 &&
         enter_rights(page, prot)) {

@@ -101,7 +101,10 @@ pmap_discard_table(struct pmap *pm, vaddr_t va)
 void
 pmap_hold(struct pmap *pm)
 {
-    (void)atomic_fetch_add_explicit(&pm->holds, 1, memory_order_acq_rel);
+    if (atomic_fetch_add_explicit(&pm->holds, 1, memory_order_acq_rel) ==
+        0) {
+        budget_held(pm);
+    }
 }
 
 void
@@ -111,7 +114,9 @@ pmap_release(struct pmap *pm)
         memory_order_acq_rel);
 
     KASSERT(was != 0);
-    (void)was;
+    if (was == 1) {
+        budget_released(pm);
+    }
 }
 
 uint64_t
@@ -210,7 +215,6 @@ pmap_enter_large(struct pmap *pm, vaddr_t va, struct vm_page *head,
     vm_prot_t prot, vm_seq_t seq)
 {
     KASSERT(pv_managed(head));
-    KASSERT(vm_get(&pm->start) <= va && va < vm_get(&pm->end));
     KASSERT((prot & VM_PROT_READ) != 0 && (prot & ~VM_PROT_ALL) == 0);
     return pt_enter_large(pm, va, head, prot, seq);
 }

@@ -117,6 +117,11 @@ void pmap_finish(struct pmap *pm);
  */
 bool pmap_pin(struct pmap *pm);
 void pmap_unpin(struct pmap *pm);
+/*
+ * pmap_evict(), also of one that is held; it adds to *tables how many were
+ * unlinked.
+ */
+int change_evict(struct pmap *pm, unsigned *tables);
 /* pmap_list_lock is held; after NULL: first of all. */
 void pmap_list_insert(struct pmap *pm, struct pmap *after);
 void pmap_list_remove(struct pmap *pm);
@@ -287,6 +292,8 @@ void tlb_batch_add(struct tlb_batch *b, struct pmap *pm, vaddr_t start,
 void tlb_batch_unlink(struct tlb_batch *b, struct pmap *pm, vaddr_t start,
     vaddr_t end, struct vm_page *table);
 void tlb_batch_pending(struct tlb_batch *b, struct pmap *pm);
+/* Tables in it that were unlinked, with those below.  No epoch section. */
+unsigned tlb_batch_tables(const struct tlb_batch *b);
 /* Mutants: edits are not flushed while skip is set. */
 #if VM_TEST
 void tlb_batch_revoked(struct tlb_batch *b, struct pmap *pm, vaddr_t start,
@@ -327,6 +334,8 @@ unsigned asid_cpus(void);
 bool asid_change(struct pmap *pm, bool idle);
 void asid_reload(struct pmap *pm);
 void asid_changed(struct pmap *pm);
+/* pm, which no CPU has loaded and none can load, gets another when one does. */
+void asid_drop(struct pmap *pm);
 
 /* Has that CPU pm (a struct pmap *) loaded, and not begun to leave it? */
 bool asid_runs(void *pm, unsigned cpu);
@@ -334,12 +343,15 @@ bool asid_runs(void *pm, unsigned cpu);
 /*
  * budget.c.  own: may pm have one more table?  Then take: may another frame
  * become a table?  disown: pm has it no more; give: the frame is none any
- * more.  Tables of user pmaps only.
+ * more.  Tables of user pmaps only.  held, released: pm is held, for the
+ * first, or not any more.
  */
 bool budget_own(struct pmap *pm);
 void budget_disown(struct pmap *pm);
 bool budget_take(void);
 void budget_give(void);
+void budget_held(struct pmap *pm);
+void budget_released(struct pmap *pm);
 void budget_init(void);
 
 static inline uint32_t
@@ -537,10 +549,11 @@ void pt_table_range(struct pmap *pm, vaddr_t va, vaddr_t *start,
     vaddr_t *end);
 
 /*
- * Limbo hands frames back: free one and all that hangs below it; count
- * them.
+ * Limbo hands frames back.  reclaim: free one; tables that hang below it
+ * are put before chain, which is returned, with its tag.  count: it and all
+ * that hang below.
  */
-uint64_t pt_reclaim(struct vm_page *table);
+struct vm_page *pt_reclaim(struct vm_page *table, struct vm_page *chain);
 uint64_t pt_reclaim_count(struct vm_page *table);
 /* Give back the frames that the store keeps for its next tables. */
 void pt_trim(void);

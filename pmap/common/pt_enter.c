@@ -411,7 +411,9 @@ prefill_single(struct enter *e, const struct pmap_near *from,
             !pv_insert_cheap(page, pm, va)) {
             continue;
         }
-        if (__builtin_expect((near.prot[0] & VM_PROT_EXEC) != 0, 0)) {
+        /* In step already: vm_near_look() has seen that nobody may write. */
+        if (__builtin_expect((near.prot[0] & VM_PROT_EXEC) != 0, 0) &&
+            (vm_page_flags(page) & VM_PG_ICACHE) == 0) {
             pmap_near_icache(page, near.prot[which]);
         }
         /* Release in one for all of them: see pt_prefill(). */
@@ -473,6 +475,9 @@ prefill_want(const struct note *at, const struct pmap *pm, vaddr_t va,
     uint64_t room;
 
     end = end < vm_get(&pm->end) - 1 ? end : vm_get(&pm->end) - 1;
+    if (va > end) {
+        return 0;               /* the pmap has just become smaller */
+    }
     room = ((end - va) >> vm_page_shift) + 1;
     return room < 32 ? want & (((uint32_t)1 << room) - 1) : want;
 }

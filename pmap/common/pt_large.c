@@ -66,7 +66,7 @@ large_walk(struct large *l, struct pmap *pm, uint64_t root, vaddr_t va)
     const struct pt_geo *g = pt_root_geo(root);
     paddr_t table = pt_root_pa(root);
 
-    if (root == 0) {
+    if (root == 0 || !pt_reaches(g, va)) {
         return false;
     }
     for (int level = pt_top(g); level > 1; level--) {
@@ -415,13 +415,19 @@ pt_enter_large(struct pmap *pm, vaddr_t va, struct vm_page *head,
     if (shift == 0) {
         return VM_E_NOMEM;
     }
-    KASSERT(((va | vm_page_pa(head)) & (((vaddr_t)1 << shift) - 1)) == 0);
     cpu = epoch_enter();
     error = large_place(&l, pm, va);
-    /* The tables may be of another format by now. */
-    if (error == VM_OK && l.g->shift[1] != shift) {
+    /*
+     * Of another format by now, or since our caller asked for the shift?
+     * Then the sequence has moved, and the run may be another's beyond the
+     * caller's: not even a hint may be written.
+     */
+    if (error == VM_OK && (l.g->shift[1] != shift ||
+        !pmap_seq_same(pm, seq))) {
         error = VM_E_RETRY;
     }
+    KASSERT(error != VM_OK ||
+        ((va | vm_page_pa(head)) & (((vaddr_t)1 << shift) - 1)) == 0);
     if (error == VM_OK) {
         error = large_pages(pm, va, head,
             (uint64_t)1 << (shift - vm_page_shift), prot);

@@ -70,6 +70,8 @@ void pmap_md_activate(const struct pt_format *f, paddr_t root,
  *
  * => Context: preemption disabled; acknowledgement is awaited as in
  *             pmap_md_flush()
+ * Supplied by the kernel, once for all its machines (kern/mmu.c), or the
+ * simulator: it takes an interrupt on the other CPU.
  * => Returns: what still(arg, cpu) did
  */
 bool pmap_md_reload(const struct pt_format *f, paddr_t root, uint32_t asid,

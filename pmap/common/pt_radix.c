@@ -81,6 +81,8 @@ geo_make(struct pt_geo *g, const struct pt_format *f, bool kernel)
         g->group[i] = f->bits[i] > 6 ? f->bits[i] - 6 : 0;
     }
     g->hw_page = (vsize_t)1 << f->page_shift;
+    g->first = kernel ? f->kernel_start : 0;
+    g->last = (kernel ? f->kernel_end : f->user_end) - 1;
     /* 0: the format cannot serve this MI page. */
     g->per_page = 0;
     if (f->page_shift <= vm_page_shift &&
@@ -211,7 +213,7 @@ chain_make(struct pmap *pm, const struct pt_geo *g, vaddr_t va, int level)
 
         if (p == NULL) {
             if (below != NULL) {
-                (void)pt_reclaim(below);
+                pt_chain_free(below);
             }
             return NULL;
         }
@@ -260,7 +262,7 @@ grow_entry(struct pmap *pm, const struct pt_geo *g, vaddr_t va, int level,
     pmap_md_publish();
     vm_point();
     if (!pte_cas(slot, &old, new)) {
-        (void)pt_reclaim(top);
+        pt_chain_free(top);
         return old;
     }
     pt_event_any(EV_TABLE_MADE, (uint64_t)level);
@@ -325,7 +327,7 @@ root_grow(struct pmap *pm, bool va_used, vaddr_t va)
         return 0;
     }
     p = vm_page_of(pt_root_pa(word));
-    if (va_used) {
+    if (va_used && pt_reaches(g, va)) {
         below = chain_make(pm, g, va, top - 1);
         if (below == NULL) {
             pt_table_free(p);
@@ -339,11 +341,11 @@ root_grow(struct pmap *pm, bool va_used, vaddr_t va)
             memory_order_seq_cst, memory_order_acquire)) {
         pt_table_free(p);
         if (below != NULL) {
-            (void)pt_reclaim(below);
+            pt_chain_free(below);
         }
         return old;
     }
-    pt_event_any(EV_TABLE_MADE, va_used ? g->levels : 1u);
+    pt_event_any(EV_TABLE_MADE, below != NULL ? g->levels : 1u);
     return word;
 }
 
@@ -362,6 +364,9 @@ pt_grow(struct pmap *pm, vaddr_t va)
     }
     g = pt_root_geo(root);
     table = pt_root_pa(root);
+    if (!pt_reaches(g, va)) {
+        return PT_GROW_LARGE;
+    }
     for (int level = g->levels - 1; level > 0; level--) {
         pte_t *slot = pt_slot(g, table, level, va);
         pte_t pte = pte_load(slot);

@@ -35,6 +35,7 @@ struct pt_geo {
                                        entry; 0: not that simple, or more
                                        than one entry a page */
     vsize_t hw_page;
+    vaddr_t first, last;            /* addresses that it translates */
     pte_t leaf[VM_PROT_ALL + 1];    /* attributes for each prot, address 0 */
     pte_t device[VM_PROT_ALL + 1];
     pte_t wired;                    /* to be ored (kernel) */
@@ -99,6 +100,17 @@ pt_root_pa(uint64_t root)
     return root & ~(uint64_t)PT_ROOT_GEO;
 }
 
+/*
+ * Does g translate va?  An address was looked up, or written into a hint,
+ * when its pmap may have had another format; the entries for it may be the
+ * kernel's in this one.  Whoever walks asks here, of the root that he walks.
+ */
+static inline bool
+pt_reaches(const struct pt_geo *g, vaddr_t va)
+{
+    return va - g->first <= g->last - g->first;
+}
+
 /* Acquire: what an entry leads to was made before it. */
 static inline pte_t
 pte_load(const pte_t *slot)
@@ -158,7 +170,7 @@ pt_leaf(uint64_t root, vaddr_t va)
     const struct pt_geo *g = pt_root_geo(root);
     paddr_t table = pt_root_pa(root);
 
-    if (root == 0) {
+    if (root == 0 || !pt_reaches(g, va)) {
         return 0;
     }
     for (int level = pt_top(g); level > 0; level--) {
@@ -240,7 +252,8 @@ pt_root(struct pmap *pm)
 
 /*
  * pt_grow - the leaf table of va, made if it is not there; 0: no memory,
- * nothing changed; PT_GROW_LARGE: a large leaf or a mark stands there.
+ * nothing changed; PT_GROW_LARGE: a large leaf or a mark stands there, or
+ * the format does not reach va.
  * Inside an epoch section, no lock held.
  */
 #define PT_GROW_LARGE   ((paddr_t)1)
@@ -253,13 +266,14 @@ uint64_t pt_root_make(struct pmap *pm, unsigned format);
  * pt_table.c: frames of tables, charged to pm.  alloc: zeroed; NULL: no
  * memory, or over a budget.  root: a root that was used before, its kernel
  * half as it must be, its user half empty, or NULL.  free: of one that was
- * never linked, with nothing below.
+ * never linked, with nothing below; chain_free: with all that is below.
  */
 void pt_table_init(void);
 struct vm_page *pt_table_alloc(struct pmap *pm, const struct pt_geo *g,
     int level);
 struct vm_page *pt_table_root(struct pmap *pm, const struct pt_geo *g);
 void pt_table_free(struct vm_page *p);
+void pt_chain_free(struct vm_page *table);
 
 /* Of a format's index. */
 const struct pt_geo *pt_format_geo(unsigned format);

@@ -241,6 +241,7 @@ table_wipe(struct vm_page *p, const struct pt_geo *g, struct vm_page *chain)
             if (pt_leads(g, pte, level)) {
                 struct vm_page *child = vm_page_of(pt_child(g, pte, level));
 
+                pt_frame(child)->tag = pt_frame(p)->tag;
                 pt_frame(child)->next = chain;
                 chain = child;
             }
@@ -272,25 +273,28 @@ table_keep(struct vm_page *p, const struct pt_geo *g)
     }
 }
 
-uint64_t
-pt_reclaim(struct vm_page *table)
+struct vm_page *
+pt_reclaim(struct vm_page *table, struct vm_page *chain)
 {
-    struct vm_page *chain = table;
-    uint64_t freed = 0;
+    const struct pt_geo *g = &pt_geo[pt_frame(table)->geo];
 
-    pt_frame(table)->next = NULL;
+    if (pt_frame(table)->level > 0) {
+        chain = table_wipe(table, g, chain);
+    }
+    table_keep(table, g);
+    return chain;
+}
+
+void
+pt_chain_free(struct vm_page *table)
+{
+    struct vm_page *chain = pt_reclaim(table, NULL);
+
     while (chain != NULL) {
         struct vm_page *p = chain;
-        const struct pt_geo *g = &pt_geo[pt_frame(p)->geo];
 
-        chain = pt_frame(p)->next;
-        if (pt_frame(p)->level > 0) {
-            chain = table_wipe(p, g, chain);
-        }
-        table_keep(p, g);
-        freed++;
+        chain = pt_reclaim(p, pt_frame(p)->next);
     }
-    return freed;
 }
 
 /* ---- counting --------------------------------------------------------- */
@@ -343,7 +347,7 @@ pt_table_count(struct pmap *pm)
 
         n = 1;
         for (vaddr_t va = vm_get(&pm->start) & ~(span - 1);
-            va < vm_get(&pm->end); va += span) {
+            va < vm_get(&pm->end) && va <= g->last; va += span) {
             pte_t pte = pte_load(pt_slot(g, pt_root_pa(root), top, va));
 
             if (pte != 0) {

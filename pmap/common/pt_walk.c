@@ -221,6 +221,12 @@ pt_restrict(struct pmap *pm, vaddr_t start, vaddr_t end, vm_prot_t keep,
 
     if (root != 0) {
         e.g = pt_root_geo(root);
+        /* Who forgets unasked may have had another format in mind. */
+        if (!pt_reaches(e.g, start)) {
+            epoch_exit(cpu);
+            return;
+        }
+        last = last < e.g->last ? last : e.g->last;
         /* What the first and the last root entry hold is all the pmap's. */
         if (!pm->kernel) {
             vsize_t span = (vsize_t)1 << e.g->shift[e.g->levels - 1];
@@ -369,7 +375,7 @@ next_in_use(struct pmap *pm, uint64_t root, vaddr_t *va, int *found)
 {
     const struct pt_geo *g = pt_root_geo(root);
 
-    while (*va < vm_get(&pm->end)) {
+    while (*va < vm_get(&pm->end) && pt_reaches(g, *va)) {
         paddr_t table = pt_root_pa(root);
         vaddr_t past;
 

@@ -279,6 +279,20 @@ tlb_batch_pending(struct tlb_batch *b, struct pmap *pm)
     pt_event_any(EV_PENDING_FLUSH, 1);
 }
 
+unsigned
+tlb_batch_tables(const struct tlb_batch *b)
+{
+    struct pt_cpu *cpu = epoch_enter();
+    uint64_t n = 0;
+
+    /* What hangs below may be unlinked by others meanwhile, but not freed. */
+    for (struct vm_page *p = b->unlinked; p != NULL; p = pt_frame(p)->next) {
+        n += pt_reclaim_count(p);
+    }
+    epoch_exit(cpu);
+    return (unsigned)n;
+}
+
 #if VM_TEST
 void
 tlb_batch_revoked(struct tlb_batch *b, struct pmap *pm, vaddr_t start,

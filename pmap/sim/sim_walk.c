@@ -190,8 +190,13 @@ sim_walk(struct sim_cpu *c, const struct sim_space *s, vaddr_t va,
     return found;
 }
 
-/* As above from the root, without checks and caches. */
-__attribute__((weak)) bool
+/*
+ * As above from the root, without checks and caches.  The root is that of a
+ * TLB entry, and may have been taken apart, or be so just now, without
+ * atomic steps, by who knows that no CPU walks it: what is read then is of a
+ * table that is no more, and either answer is right.
+ */
+__attribute__((weak, no_sanitize("thread"))) bool
 sim_walk_grants(const struct sim_entry *e)
 {
     paddr_t table = e->root;

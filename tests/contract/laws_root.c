@@ -6,7 +6,7 @@
 #include "contract.h"
 
 #define RW      (VM_PROT_READ | VM_PROT_WRITE)
-#define PAGES   6u
+#define PAGES   2u
 #define ROUNDS  12u
 
 static struct space s;
@@ -60,7 +60,7 @@ leave_all(void)
 
 /* Every configuration after every other; all CPUs run in it. */
 void
-change_every(void)
+root_every(void)
 {
     struct pmap_config from, to, now;
     vaddr_t start, end;
@@ -117,7 +117,7 @@ change_every(void)
 
 /* No memory for a root: nothing has changed, for every n-th allocation. */
 void
-change_fails(void)
+root_fails(void)
 {
     struct pmap_config from, to;
     int error;
@@ -157,11 +157,12 @@ race_cpu(unsigned cpu)
 {
     struct pmap_config c;
     vaddr_t va = page_va(cpu);
+    unsigned nth = 0;
 
     for (unsigned i = 0; cpu == 0 && vm_get(&going) != 0; i++) {
-        if (!config_nth(i, &c)) {
-            i = 0;
-            (void)config_nth(i, &c);
+        if (!config_nth(nth++, &c)) {
+            nth = 0;
+            continue;
         }
         if (i % 3 == 1) {
             pmap_roll_asids();
@@ -200,7 +201,7 @@ race_cpu(unsigned cpu)
 }
 
 void
-change_race(void)
+root_race(void)
 {
     unsigned n = contract_cpus();
 
@@ -228,7 +229,7 @@ tables_of(struct space *at)
 }
 
 void
-change_evict(void)
+root_evict(void)
 {
     unsigned other = contract_cpus() - 1;
 

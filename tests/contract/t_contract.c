@@ -5,7 +5,7 @@
  *
  * Subtests are called law/format/page shift.
  */
-/* pal: machines=x86_64,aarch64,riscv64,soft,hash timeout=120 */
+/* pal: machines=x86_64,aarch64,riscv64,soft,hash timeout=300 */
 #include <stdio.h>
 
 #include "contract.h"

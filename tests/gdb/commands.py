@@ -104,7 +104,7 @@ def fault_stop():
     if not fault.is_copy():
         return [f"none of {TRIES} faults copied a page"]
     return expect(run("backtrace"), r"^#0 +pt_enter_page \(pm=0x",
-                  r"\bvm_fault \(", r"\b(kern_fault|kern_trap|trap_kernel) \(")
+                  r"\bvm_fault_thread \(", r"\b(kern_fault|kern_trap|trap_kernel) \(")
 
 
 def ps():

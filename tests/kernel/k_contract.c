@@ -187,6 +187,13 @@ law_run(const char *name)
     LAW(change_formats, "change/formats")                               \
     LAW(change_asids, "change/asids")                                   \
     LAW(change_counts, "change/counts")                                 \
+    LAW(root_every, "change/every")                                   \
+    LAW(root_fails, "change/fails")                                   \
+    LAW(root_race, "change/race")                                     \
+    LAW(root_evict, "change/evict")                                   \
+    LAW(budget_machine, "budget/machine")                               \
+    LAW(budget_one, "budget/one")                                       \
+    LAW(discard_all, "discard/all")                                     \
     LAW(table_blank, "table/blank")                                     \
     LAW(table_forget, "table/forget")                                   \
     LAW(large_enter, "large/enter")                                     \

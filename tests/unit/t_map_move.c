@@ -293,6 +293,60 @@ TEST(reset)
     end();
 }
 
+/* A virtual copy brings what is there, not what it was mapped from. */
+TEST(reset_of_copies)
+{
+    struct vm_map_copy *copy;
+    struct vm_object *o;
+    uint64_t word;
+    vaddr_t va;
+
+    begin();
+    o = shared_object();
+    enter(o, 0, 4, 0, VM_MAP_PRIVATE);
+    allocate(8, 6);
+    put(1, 5);
+    CHECK_EQ(vm_map_copy(map, va_of(0), 4 * VM_PAGE_SIZE, map, va_of(9)),
+        VM_OK);
+    for (unsigned i = 0; i < 4; i++) {
+        want[9 + i] = want[i];
+    }
+    compare();
+    CHECK_EQ(vm_map_extend(map, va_of(14), VM_PAGE_SIZE), VM_OK);
+    want[14] = 0;
+    put(10, 7);
+    compare();
+    CHECK_EQ(vm_map_reset(map, va_of(8), 3 * VM_PAGE_SIZE), VM_OK);
+    want[9] = want[10] = 0;
+    compare();
+    put(9, 8);
+    put(12, 9);
+    CHECK_EQ(vm_map_reset(map, va_of(8), 6 * VM_PAGE_SIZE), VM_OK);
+    want[9] = want[11] = want[12] = 0;
+    compare();
+    /* Behind a copy of file pages come zeros, too. */
+    CHECK_EQ(vm_map_copy(map, va_of(2), VM_PAGE_SIZE, map, va_of(14)),
+        VM_OK);
+    want[14] = want[2];
+    CHECK_EQ(vm_map_extend(map, va_of(15), VM_PAGE_SIZE), VM_OK);
+    want[15] = 0;
+    compare();
+    /* In a message. */
+    CHECK_EQ(vm_map_copyin(map, va_of(0), 4 * VM_PAGE_SIZE, &copy), VM_OK);
+    CHECK_EQ(vm_map_copyout(map, copy, &va), VM_OK);
+    CHECK_EQ(vm_map_read(map, va + 8, &word, 8), VM_OK);
+    CHECK_EQ(word, want[0]);
+    CHECK_EQ(vm_map_reset(map, va, 4 * VM_PAGE_SIZE), VM_OK);
+    for (unsigned i = 0; i < 4; i++) {
+        CHECK_EQ(vm_map_read(map, va + i * VM_PAGE_SIZE + 8, &word, 8),
+            VM_OK);
+        CHECK_EQ(word, 0);
+    }
+    CHECK_EQ(vm_map_deallocate(map, va, 4 * VM_PAGE_SIZE), VM_OK);
+    vm_object_unref(o, NULL);
+    end();
+}
+
 TEST(resident_names_pages)
 {
     uint8_t vec[8];

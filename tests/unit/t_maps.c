@@ -388,3 +388,97 @@ TEST(configure_live_fibers)
 {
     configure_live(HOST_FIBERS);
 }
+
+static struct pmap_config reach[2];     /* that of least, of most */
+static vaddr_t beyond;                  /* only the second reaches it */
+
+static void
+find_reach(void)
+{
+    vaddr_t start, end, least = UINT64_MAX, most = 0;
+
+    for (unsigned f = 0; f < pmap_format_count(); f++) {
+        struct pmap_config c = { .format = f, .tagged = true };
+
+        pmap_config_bounds(&c, &start, &end);
+        if (end < least) {
+            least = end;
+            reach[0] = c;
+        }
+        if (end > most) {
+            most = end;
+            reach[1] = c;
+        }
+    }
+    beyond = most - PAGE;
+}
+
+/* BUSY: the other one is just evicting its tables. */
+static void
+go_to(const struct pmap_config *c)
+{
+    int error;
+
+    while ((error = vm_map_configure(changing, c)) == VM_E_BUSY) {
+        host_yield();
+    }
+    WORLD_OK(error);
+}
+
+static void
+reach_cpu(unsigned cpu, void *arg)
+{
+    vaddr_t va = beyond;
+
+    (void)arg;
+    for (unsigned i = 0; cpu == 0 && i < 60; i++) {
+        go_to(&reach[1]);
+        WORLD_OK(vm_map_allocate(changing, &va, PAGE, false));
+        host_sleep_steps(i);
+        WORLD_OK(vm_map_deallocate(changing, beyond, PAGE));
+        go_to(&reach[0]);
+    }
+    if (cpu == 0) {
+        atomic_store(&changed, true);
+    }
+    while (!atomic_load(&changed)) {
+        vm_prot_t access = cpu == 1 ? VM_PROT_WRITE : VM_PROT_READ;
+        int error = vm_fault(changing, beyond, access);
+
+        WORLD_CHECK(error == VM_OK || error == VM_E_ADDRESS);
+        if (cpu == 2) {
+            (void)vm_map_doze(changing);
+            vm_map_wake(changing);
+        }
+        host_yield();
+    }
+}
+
+/* Who faults on what was unmapped, and is out of reach by now. */
+static void
+reach_live(enum host_mode mode)
+{
+    for (uint64_t seed = 1; seed <= (test_long ? 200 : 12); seed++) {
+        world_boot(&(struct world_config){ .page_shift = 16, .ram = 512,
+            .cpus = 3, .seed = seed });
+        find_reach();
+        host_set_mode(mode);
+        changing = map_new(0, 4);
+        atomic_store(&changed, false);
+        world_run(3, reach_cpu, NULL);
+        host_set_mode(HOST_FIBERS);
+        vm_map_check(changing);
+        world_map_destroy(changing);
+        world_end();
+    }
+}
+
+TEST(reach_live_threads)
+{
+    reach_live(HOST_THREADS);
+}
+
+TEST(reach_live_fibers)
+{
+    reach_live(HOST_FIBERS);
+}

@@ -3,7 +3,7 @@
  * t_storm.c - blows of every kind against quiet maps and busy ones: nothing
  * is lost, nothing is wrong, and afterwards all is as it was.
  */
-/* pal: machines=x86_64,aarch64,riscv64 flavours=debug timeout=240 */
+/* pal: machines=x86_64,aarch64,riscv64,soft,hash flavours=debug timeout=240 */
 /* pal: machines=x86_64 flavours=tsan timeout=240 */
 #include "object_test.h"
 #include "vm_storm.h"

@@ -4,6 +4,7 @@
  * is done to parts of it.
  */
 /* pal: */
+#include "mach_vm.h"
 #include "utest.h"
 
 #include <stdint.h>
@@ -130,4 +131,45 @@ UTEST(moves)
     }
     put(q, 0, n, 3);
     want(q, 0, n, 3);
+}
+
+/* Faults that brought new pages, by Mach's counters; 0 where there are none. */
+static uint64_t
+zero_faults(void)
+{
+    struct vm_statistics s;
+
+    return vm_counters(&s) == KERN_SUCCESS ? s.zero_faults : 0;
+}
+
+/* A file in memory is filled by the run as well, and reads as a file does. */
+UTEST(files)
+{
+    int fd = memfd_create("large", 0);
+    char *room = mmap(NULL, SIZE + RUN, PROT_NONE,
+        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), *p;
+    uint64_t before;
+    uint32_t value;
+    size_t n;
+
+    page = (size_t)sysconf(_SC_PAGESIZE);
+    n = SIZE / page;
+    UCHECK(fd >= 0 && ftruncate(fd, (off_t)SIZE) == 0 && room != MAP_FAILED);
+    p = (char *)(((uintptr_t)room + RUN - 1) & ~(uintptr_t)(RUN - 1));
+    UCHECK(mmap(p, SIZE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+        0) == p);
+    UCHECK(madvise(p, SIZE, MADV_HUGEPAGE) == 0);
+    before = zero_faults();
+    put(p, 0, n, 1);
+    UCHECK(page != 4096 || zero_faults() - before < n / 64);
+    want(p, 0, n, 1);
+    for (size_t i = 0; i < n; i += 97) {
+        UCHECK(pread(fd, &value, sizeof(value), (off_t)(i * page)) ==
+            sizeof(value) && value == word_of(i, 1));
+    }
+    value = word_of(7, 2);
+    UCHECK(pwrite(fd, &value, sizeof(value), (off_t)(7 * page)) ==
+        sizeof(value));
+    want(p, 7, 8, 2);
+    UCHECK(munmap(room, SIZE + RUN) == 0 && close(fd) == 0);
 }

@@ -296,10 +296,13 @@ coordinate(void)
 static bool
 begin_storm(void)
 {
+    struct vm_table_budget b = { 0 };
+
     if (args.budget != 0 && vm_table_budget(VM_BUDGET_MACHINE, args.budget,
-            NULL) != KERN_SUCCESS) {
-        fprintf(stderr, "stress: the kernel refuses a budget of %llu "
-            "tables\n", (unsigned long long)args.budget);
+            &b) != KERN_SUCCESS) {
+        fprintf(stderr, "stress: a budget of %llu tables is refused; the "
+            "least is %llu\n", (unsigned long long)args.budget,
+            (unsigned long long)b.floor);
         return false;
     }
     if (args.storm != 0 && vm_storm((uint32_t)args.storm, args.rate,

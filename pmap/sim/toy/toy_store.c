@@ -470,11 +470,11 @@ pt_table_range(struct pmap *pm, vaddr_t va, vaddr_t *start, vaddr_t *end)
 }
 
 /* Nothing is ever unlinked. */
-uint64_t
-pt_reclaim(struct vm_page *table)
+struct vm_page *
+pt_reclaim(struct vm_page *table, struct vm_page *chain)
 {
     (void)table;
-    return 0;
+    return chain;
 }
 
 uint64_t
