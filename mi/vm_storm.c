@@ -213,14 +213,20 @@ vm_storm_step(struct vm_storm *s)
     return kind;
 }
 
-/* map's tables as those of a new map, and no limit. */
+/* map's tables as those of a new map, where blows may have changed them. */
 static void
-storm_calm(struct vm_map *map, const struct pmap_config *calm)
+storm_calm(const struct vm_storm *s, struct vm_map *map,
+    const struct pmap_config *calm)
 {
     unsigned tries = 0;
     struct pmap_config now;
 
-    (void)!pmap_set_limit(map->pmap, 0);
+    if ((s->kinds & 1u << VM_STORM_BUDGET) != 0) {
+        (void)!pmap_set_limit(map->pmap, 0);
+    }
+    if ((s->kinds & (1u << VM_STORM_FORMAT | 1u << VM_STORM_SPLIT)) == 0) {
+        return;
+    }
     pmap_config(map->pmap, &now);
     if (now.format != calm->format || now.tagged != calm->tagged ||
         now.large != calm->large) {
@@ -247,7 +253,7 @@ vm_storm_end(struct vm_storm *s)
     }
     pmap_config(new->pmap, &calm);
     for (map = vm_map_next(NULL); map != NULL; map = vm_map_next(map)) {
-        storm_calm(map, &calm);
+        storm_calm(s, map, &calm);
     }
     vm_map_unref(new);
 }

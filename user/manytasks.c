@@ -17,6 +17,8 @@
 
 #define STEP    ((size_t)2 << 20)
 #define TOUCHES 512
+#define TASKS_MAX       30000ul
+#define TABLES_MAX      (1ul << 40)
 
 static uint64_t
 word_of(unsigned task, unsigned i)
@@ -100,15 +102,32 @@ seconds(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* A number from low on, or it is said and the program ends. */
+static unsigned long
+number(const char *what, const char *text, unsigned long low,
+    unsigned long high)
+{
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+
+    if (text[0] < '0' || text[0] > '9' || *end != 0 || n < low || n > high) {
+        fprintf(stderr, "manytasks: %s are %lu to %lu, not %s\n", what, low,
+            high, text);
+        exit(2);
+    }
+    return n;
+}
+
 int
 main(int argc, char **argv)
 {
-    unsigned tasks = argc > 1 ? (unsigned)atoi(argv[1]) : 1000, failed;
+    unsigned tasks = argc > 1 ?
+        (unsigned)number("tasks", argv[1], 1, TASKS_MAX) : 1000, failed;
     double start = seconds();
     struct vm_table_budget b;
 
     if (argc > 2 && vm_table_budget(VM_BUDGET_MACHINE,
-        strtoull(argv[2], NULL, 0), NULL) != KERN_SUCCESS) {
+        number("tables", argv[2], 0, TABLES_MAX), NULL) != KERN_SUCCESS) {
         fprintf(stderr, "manytasks: no such budget: %s\n", argv[2]);
         return 2;
     }

@@ -4,6 +4,7 @@
  * tables, while CPUs run in the pmap.
  */
 #include "contract.h"
+#include "vm_fault.h"
 
 #define RW      (VM_PROT_READ | VM_PROT_WRITE)
 #define PAGES   2u
@@ -269,6 +270,70 @@ root_evict(void)
     contract_frames_end();
 }
 
+/* What was known of va, in tables that reached it, is of no use to others. */
+static void
+shrink(const struct pmap_config *from, const struct pmap_config *to,
+    vaddr_t va)
+{
+    vm_seq_t seq;
+    vm_prot_t prot;
+    paddr_t pa;
+
+    EXPECT(configure(&s, from) == VM_OK);
+    reach(&s, va, 0, RW);
+    reach(&s, page_va(0), 1, RW);
+    seq = vm_seq_read(&s.seq);
+    space_remove(&s, va, va + VM_PAGE_SIZE, NULL);
+    EXPECT(configure(&s, to) == VM_OK);
+    vm_page_set(contract_frame(0), VM_PG_MODIFIED);
+    /* With tables there, and without. */
+    for (unsigned i = 0; i < 2; i++) {
+        EXPECT(pmap_enter(s.pm, va, vm_page_pa(contract_frame(0)), RW, 0,
+            seq) == VM_E_RETRY);
+        EXPECT(!pmap_extract(s.pm, va, &pa, &prot));
+        reach(&s, page_va(0), 1, RW);
+    }
+    EXPECT(!pmap_page_age(contract_frame(0)));
+    EXPECT(pmap_discard_table(s.pm, va) == VM_E_INVAL);
+    frame_protect(contract_frame(0), VM_PROT_NONE, NULL);
+    pmap_check_all();
+}
+
+/* A format that reaches less; its other entries are perhaps the kernel's. */
+void
+root_shrink(void)
+{
+    struct pmap_config from, to;
+    vaddr_t start, end, whole, kernel;
+    uint64_t value;
+
+    contract_frames_begin(2);
+    space_create(&s);
+    space_load(&s);
+    pmap_bounds(pmap_kernel(), &kernel, &end);
+    kernel_enter(kernel, contract_frame(1));
+    for (unsigned i = 0; config_nth(i, &from); i += 4) {
+        for (unsigned k = 0; config_nth(k, &to); k += 4) {
+            pmap_config_bounds(&from, &start, &whole);
+            pmap_config_bounds(&to, &start, &end);
+            if (end < whole) {
+                shrink(&from, &to, end);
+                shrink(&from, &to, whole - VM_PAGE_SIZE);
+                shrink(&from, &to, kernel & (2 * end - 1));
+                EXPECT(contract_kernel_access(kernel, VM_PROT_READ,
+                    &value) && value == 1001);
+            }
+        }
+    }
+    vm_seq_begin(vm_kernel_seq());
+    pmap_remove(pmap_kernel(), kernel, kernel + VM_PAGE_SIZE, NULL);
+    vm_seq_end(vm_kernel_seq());
+    space_leave();
+    space_destroy(&s);
+    EXPECT(pmap_reap(true) == 0);
+    contract_frames_end();
+}
+
 #define SPACES  6u
 
 static struct space many[SPACES];
@@ -289,6 +354,19 @@ enter_somehow(struct space *at, vaddr_t va, struct vm_page *p)
     EXPECT(b.limit == 0 || (b.tables <= b.limit && b.peak <= b.limit));
     pmap_limit(at->pm, &b);
     EXPECT(b.limit == 0 || (b.tables <= b.limit && b.peak <= b.limit));
+}
+
+/* None is evicted that is not freed then. */
+static void
+counted_right(void)
+{
+    struct pmap_budget b;
+    struct pmap_events e;
+
+    (void)pmap_reap(true);
+    pmap_budget(&b);
+    pmap_events(&e);
+    EXPECT(b.evicted == e.evicted && e.evicted <= e.tables_freed);
 }
 
 void
@@ -345,8 +423,49 @@ budget_machine(void)
         space_destroy(&many[i]);
     }
     EXPECT(pmap_reap(true) == 0);
+    counted_right();
     pmap_budget(&b);
     EXPECT(b.tables == 0);
+    contract_frames_end();
+}
+
+/* Between them they hold more than there is: each gets on, in some order. */
+void
+budget_holds(void)
+{
+    vm_prot_t prot;
+    paddr_t pa;
+
+    contract_frames_begin(SPACES);
+    for (unsigned i = 0; i < SPACES; i++) {
+        space_create(&many[i]);
+    }
+    EXPECT(pmap_set_budget(pmap_budget_floor() + 1) == VM_OK);
+    space_enter(&many[0], page_va(1), contract_frame(0), RW);
+    for (unsigned round = 0; round < 3; round++) {
+        for (unsigned i = 0; i < SPACES; i++) {
+            if (round == 0) {
+                pmap_hold(many[i].pm);
+            }
+            for (unsigned k = 0; i != 0 && k < 16; k++) {
+                enter_somehow(&many[i], page_va(k * 40 + i),
+                    contract_frame(i));
+            }
+        }
+        /* It was the first. */
+        EXPECT(contract_forgets() ||
+            pmap_extract(many[0].pm, page_va(1), &pa, &prot));
+    }
+    counted_right();
+    pmap_check_all();
+    for (unsigned i = 0; i < SPACES; i++) {
+        pmap_release(many[i].pm);
+    }
+    EXPECT(pmap_set_budget(0) == VM_OK);
+    for (unsigned i = 0; i < SPACES; i++) {
+        space_destroy(&many[i]);
+    }
+    EXPECT(pmap_reap(true) == 0);
     contract_frames_end();
 }
 
@@ -371,6 +490,7 @@ budget_one(void)
         space_enter(&s, page_va(i), contract_frame(i % 2), RW);
     }
     space_destroy(&s);
+    counted_right();
     EXPECT(pmap_reap(true) == 0);
     contract_frames_end();
 }

@@ -420,6 +420,33 @@ UTEST(storm_errors)
     OK(vm_storm(0, 0, 0, 0));
 }
 
+/* It leaves alone what it did not blow at. */
+UTEST(storm_leaves)
+{
+    struct vm_table_budget b;
+    char first[sizeof(configured)], was[sizeof(configured)];
+
+    tables_begin();
+    memcpy(first, configured, sizeof(first));
+    OK(vm_table_budget(0, 1000, NULL));
+    OK(vm_storm(1u << VM_STORM_SPLIT, 1000, 1, 0));
+    usleep(5000);
+    OK(vm_storm(0, 0, 0, 0));
+    OK(vm_table_budget(0, VM_BUDGET_ASK, &b));
+    UCHECK(b.limit == 1000);
+    OK(vm_configure(0, "untagged"));
+    read_configuration(0);
+    memcpy(was, configured, sizeof(was));
+    OK(vm_storm(1u << VM_STORM_BUDGET, 1000, 1, 0));
+    usleep(5000);
+    OK(vm_storm(0, 0, 0, 0));
+    read_configuration(0);
+    UCHECK(strcmp(was, configured) == 0);
+    OK(vm_table_budget(0, VM_BUDGET_ASK, &b));
+    UCHECK(b.limit == 0);
+    OK(vm_configure(0, first));
+}
+
 static uint64_t
 done(const struct vm_storm_report *r)
 {
@@ -471,6 +498,60 @@ UTEST(storm_all)
     tables_begin();
     storm_over_work((1u << VM_STORM_KINDS) - 1, 1000, 1000);
     storm_over_work((1u << VM_STORM_KINDS) - 1, 0, 1000);
+}
+
+/* A call that a storm and another thread are in the way of. */
+static kern_return_t
+any_call(uint64_t random, vm_address_t memory)
+{
+    vm_address_t far = (random >> 8) % ((vm_address_t)1 << 48);
+    struct vm_table_budget b;
+    uint64_t n = 0;
+
+    switch (random % 8) {
+    case 0:
+        return vm_configure(0, formats[(random >> 8) % nformats]);
+    case 1:
+        return vm_discard(0, memory + (random >> 8) % 99 * page, page);
+    case 2:
+        return vm_discard(0, far & ~(page - 1), 600 * page);
+    case 3:
+        return vm_discard_table(0, far);
+    case 4:
+        OK(vm_table_budget(0, VM_BUDGET_ASK, &b));
+        return vm_table_budget(0, (random & 64) != 0 ? 0 : b.floor + 4,
+            NULL);
+    case 5:
+        OK(vm_heal(VM_ALL, 1, &n));
+        return n == 0 ? KERN_SUCCESS : -1;
+    case 6:
+        return vm_discard(VM_ALL, 0, 0);
+    }
+    return vm_doze(0);
+}
+
+UTEST(calls_in_storm)
+{
+    pthread_t thread;
+    struct work w;
+    uint64_t random = 1;
+
+    tables_begin();
+    work_begin(&w, 9, &thread);
+    OK(vm_storm((1u << VM_STORM_KINDS) - 1, 20000, 3, 0));
+    for (unsigned i = 0; i < 4000; i++) {
+        kern_return_t r;
+
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        r = any_call(random >> 16, ADDRESS(w.memory));
+        UCHECK(r == KERN_SUCCESS || r == KERN_FAILURE ||
+            r == KERN_NO_SPACE || r == KERN_INVALID_ARGUMENT);
+    }
+    OK(vm_storm(0, 0, 0, 0));
+    work_end(&w, thread);
+    OK(vm_table_budget(0, 0, NULL));
+    UCHECK(mismatches() == 0);
+    check();
 }
 
 static void

@@ -276,8 +276,9 @@ vm_table_budget(mach_task_t task, uint64_t tables,
  * for nobody.  kinds: a bit for each kind of blow; 0: it stops.  rate: blows
  * a second; 0: as many as it can in half of the time.  seed: of the choice.
  * budget: the lowest that VM_STORM_BUDGET sets, 0: a little above the floor.
- * One that blows already is replaced.  When it stops, budgets and formats are
- * as they were.  KERN_INVALID_ARGUMENT: unknown kinds, a rate that is too
+ * One that blows already is replaced.  When it stops, the machine's budget is
+ * as it was; tasks have no limit of their own if budgets blew, and a new task's
+ * tables if formats or split did.  KERN_INVALID_ARGUMENT: unknown kinds, a rate that is too
  * high, a budget below the floor.
  */
 enum vm_storm_kind {
