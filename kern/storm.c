@@ -67,7 +67,8 @@ storm_thread(void *arg)
     }
     vm_storm_end(&blows);
     ended = kern_now();
-    vm_set(&raging, 0);
+    /* Release: who sees it has the counts, and may begin another. */
+    atomic_store_explicit(&raging, 0, memory_order_release);
     kern_wake(&raging);
 }
 

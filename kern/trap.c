@@ -99,7 +99,8 @@ trap_space(struct thread *t)
         if (pmap_make_room(t->map->pmap)) {
             continue;           /* the budget was full: not any more */
         }
-        if (turn++ < TRAP_PATIENCE) {
+        /* A budget that others have in hand now is no lack of memory. */
+        if (pmap_is_over(t->map->pmap) || turn++ < TRAP_PATIENCE) {
             if (pageout_wait() != VM_OK) {
                 return VM_E_INTR;
             }

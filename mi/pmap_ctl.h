@@ -131,7 +131,9 @@ void pmap_roll_asids(void);
 
 /*
  * Progress (law 7): while a pmap is held, voluntary forgetting is refused;
- * revocations never are.  Counted: each hold needs its release.
+ * revocations never are.  Of several that are held only the first is safe
+ * from pmap_make_room(), when nobody else has anything to give.  Counted:
+ * each hold needs its release.
  */
 void pmap_hold(struct pmap *pm);
 void pmap_release(struct pmap *pm);

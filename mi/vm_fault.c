@@ -552,13 +552,14 @@ vm_fault_judge(struct vm_map *map, vaddr_t va, vm_prot_t access,
 
 /*
  * Pages may share a bit of seen: then a new one looks like one that was seen,
- * never the other way.  Its bits are of 4 KiB, whatever a page is.
+ * never the other way.  Its bits are of 4 KiB, whatever a page is; the factor
+ * scatters them, and is one instruction everywhere.
  */
 int
 vm_fault_thread(struct vm_map *map, vaddr_t va, vm_prot_t access,
     uint64_t pc, struct vm_progress *t)
 {
-    uint64_t page = UINT64_C(1) << ((uint32_t)(va >> 12) * 0x9e3779b1u >> 26);
+    uint64_t page = UINT64_C(1) << ((uint32_t)(va >> 12) * 0x9e370000u >> 26);
 
     if (t->pc != pc) {
         vm_progress_end(t);

@@ -25,7 +25,7 @@ vm_run_pages(void)
     return 1u << (VM_RUN_SHIFT - vm_page_shift);
 }
 
-/* None is free.  memory: a sixteenth of an entry for a run, and two more. */
+/* None is free.  memory: what VM_PAGE_ENTRIES() has beside the core map. */
 void vm_run_bootstrap(struct vm_run *memory);
 /* Frames first to end - 1 are free from now on. */
 void vm_run_release(uint64_t first, uint64_t end);

@@ -102,7 +102,7 @@ def discarding(out, arches, ours):
     script += ('set title "64 MiB resident: what a discard gives, and what '
                'it costs"\nset xlabel "KiB of page tables saved (1: nothing)"'
                '\nset ylabel "instructions to bring back what was '
-               'forgotten"\nset logscale xy\n')
+               'forgotten"\nset logscale xy\nset xrange [0.5:*]\n')
     parts = []
     for k, kind in enumerate(kinds, 1):
         parts.append(f'NaN with points pt {k} lc rgb "black" title "{kind}"')

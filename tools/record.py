@@ -188,6 +188,8 @@ def run(directory, setup, log_path=None, sinks=None, kind=Guest,
         directory, "console.log"), sinks or {}, log_all)
     start = time.monotonic()
     ending = (execute or Guest.run)(guest, **options)
+    if not os.path.exists(os.path.join(directory, LOG)):
+        return ending           # it says why QEMU did not begin
     recording = Recording(
         directory, VERSION, qemu_version(setup.arch), setup.arch,
         os.path.basename(built), setup.memory, recorded.line,

@@ -61,6 +61,8 @@ def test_stress_refuses():
             ("--arch x86_64 --format 1", "--format is for simulators"),
             ("--arch x86_64 --fibers", "--fibers is for simulators"),
             ("--arch sim-soft --option tick=2", "--option is for kernels"),
+            ("--arch sim-soft --icount", "--icount is for kernels"),
+            ("--arch x86_64 --icount --record d", "leave out --icount"),
             ("--kernel release --mutant x", "need --kernel test"),
             ("--json /dev/null/x", "--json /dev/null/x: "),
             ("--junit /dev/null/x", "--junit /dev/null/x: "),
@@ -164,8 +166,9 @@ def test_stress_repeat():
     again = jobs_of(*words)
     assert again == [job.but(epochs=16, rate=0)]
     # What is a simulator's is no word of a kernel's.
-    kernel = Result(Job("x86_64", format=1, schedule=2), last={"epoch": 8})
-    jobs_of(*stress.repeat(kernel).split()[2:])
+    kernel = Result(Job("x86_64", format=1, schedule=2, icount=True),
+                    last={"epoch": 8})
+    assert jobs_of(*stress.repeat(kernel).split()[2:])[0].icount
 
 
 def test_stress_repeats_long_enough():

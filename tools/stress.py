@@ -115,6 +115,8 @@ def parser():
     add("--record", metavar="DIR", help="kernels: keep the run for gdb; "
         "./pal debug --replay DIR")
     add("--replay", metavar="DIR", help="run nothing: gdb on a recorded run")
+    add("--icount", action="store_true",
+        help="kernels: count instructions; a second is 10^9 of them")
     add("--sweep", action="store_true",
         help="instead: progress at rising rates of discards")
     add("--json", metavar="FILE")
@@ -179,6 +181,7 @@ def check_used(args, chosen):
             ("--schedule", args.schedule >= 0, SIMS, "simulators"),
             ("--fibers", args.fibers, SIMS, "simulators"),
             ("--kernel", args.kernel, machine.ARCHES, "kernels"),
+            ("--icount", args.icount, machine.ARCHES, "kernels"),
             ("--option", args.option, machine.ARCHES, "kernels")):
         if given and not set(chosen) & set(places_of):
             raise Usage(f"{option} is for {what}; --arch {args.arch} names "
@@ -191,6 +194,9 @@ def check(args, chosen, storm):
     if args.record and (len(chosen) > 1 or chosen[0] in SIMS):
         raise Usage("--record takes one kernel; a simulator's run is "
                     "repeated by --fibers and its seed")
+    if args.record and args.icount:
+        raise Usage("--record counts instructions its own way; leave out "
+                    "--icount")
     if args.record and (args.sweep or (args.jobs or 1) > 1):
         raise Usage("--record keeps one run; leave out --"
                     + ("sweep" if args.sweep else "jobs"))
@@ -225,7 +231,7 @@ def make_jobs(args):
         kernel=args.kernel or ("test" if hooks else "release"),
         schedule=args.schedule, flavour=args.sim, format=args.format,
         mem=args.mem,
-        options=tuple(args.option), mutant=args.mutant,
+        options=tuple(args.option), mutant=args.mutant, icount=args.icount,
         record=os.path.abspath(args.record) if args.record else "")
     epochs = args.epochs or (
         -(-args.ops // job.ops_per_epoch()) if args.ops else 0)
@@ -268,6 +274,7 @@ def repeat(result):
         words += ["--kernel", job.kernel]
         for option in job.options:
             words += ["--option", option]
+        words += ["--icount"] if job.icount else []
     return shlex.join(map(str, [*words, "--no-reference"]))
 
 

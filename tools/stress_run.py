@@ -63,6 +63,7 @@ class Job:
     format: int = -1            # of a simulator; -1: as the seed says
     mem: int = 0                # bytes; 0: as usual
     options: tuple = ()         # of a kernel
+    icount: bool = False        # of a kernel: the clock counts instructions
     mutant: str = ""
     record: str = ""            # directory
 
@@ -277,7 +278,8 @@ class Run:
             archive.write(initrd)
             setup = machine.Setup(
                 job.place, machine.kernel_path(job.place, job.kernel), initrd,
-                archive.first, job.mem or 256 << 20, tuple(options))
+                archive.first, job.mem or 256 << 20, tuple(options),
+                icount=job.icount)
             sinks = {console.OUT: lines.feed, console.ERR: lines.feed}
             if job.record:
                 ending = record.run(job.record, setup, log_path(job), sinks,

@@ -310,7 +310,8 @@ root_shrink(void)
     contract_frames_begin(2);
     space_create(&s);
     space_load(&s);
-    pmap_bounds(pmap_kernel(), &kernel, &end);
+    pmap_bounds(pmap_kernel(), &start, &end);
+    kernel = end - 16 * VM_PAGE_SIZE;
     kernel_enter(kernel, contract_frame(1));
     for (unsigned i = 0; config_nth(i, &from); i += 4) {
         for (unsigned k = 0; config_nth(k, &to); k += 4) {

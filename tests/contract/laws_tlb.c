@@ -586,7 +586,7 @@ const struct contract_law contract_laws[] = {
     { "change/fails", root_fails, 0 },
     { "change/race", root_race, 0 },
     { "change/evict", root_evict, 0 },
-    { "change/shrink", root_shrink, 0 },
+    { "change/shrink", root_shrink, LAW_KEEPS },
     { "budget/machine", budget_machine, 0 },
     { "budget/one", budget_one, 0 },
     { "budget/holds", budget_holds, 0 },

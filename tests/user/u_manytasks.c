@@ -8,6 +8,7 @@
  */
 /* pal: flavours=release mem=512M programs=manytasks timeout=180 */
 #define UTEST_TIMEOUT 900
+#include "mach_vm.h"
 #include "uprobe.h"
 
 static void
@@ -22,6 +23,7 @@ UTEST(many_tasks)
 {
     char tasks[8], tables[8];
     char *argv[] = { "/bin/manytasks", tasks, tables, NULL };
+    struct vm_table_budget b;
     struct sysinfo si;
     unsigned n;
 
@@ -33,4 +35,8 @@ UTEST(many_tasks)
     snprintf(tasks, sizeof(tasks), "%u", n);
     snprintf(tables, sizeof(tables), "%u", n == 1000 ? 1024 : n);
     UCHECK(utest_child(many, argv) == 0);
+    /* 512 pages, each touched twice, cost a table each time; not more. */
+    UCHECK(vm_table_budget(VM_BUDGET_MACHINE, VM_BUDGET_ASK, &b) ==
+        KERN_SUCCESS);
+    UCHECK(b.evicted <= (uint64_t)n * 512 * 2 * 2);
 }

@@ -545,7 +545,8 @@ UTEST(calls_in_storm)
         random = random * 6364136223846793005u + 1442695040888963407u;
         r = any_call(random >> 16, ADDRESS(w.memory));
         UCHECK(r == KERN_SUCCESS || r == KERN_FAILURE ||
-            r == KERN_NO_SPACE || r == KERN_INVALID_ARGUMENT);
+            r == KERN_NO_SPACE || r == KERN_INVALID_ARGUMENT ||
+            r == KERN_RESOURCE_SHORTAGE);
     }
     OK(vm_storm(0, 0, 0, 0));
     work_end(&w, thread);

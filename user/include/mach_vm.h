@@ -229,7 +229,7 @@ vm_check(mach_task_t task)
  * or untagged, large or nolarge; what is not named stays.
  * KERN_INVALID_ARGUMENT: no such word, or the machine cannot; KERN_NO_SPACE:
  * something is mapped where that format does not reach; KERN_FAILURE: another
- * kept changing them, try again.
+ * kept changing them, try again; KERN_RESOURCE_SHORTAGE: no room for a root.
  */
 static inline kern_return_t
 vm_configure(mach_task_t task, const char *what)
