@@ -380,9 +380,10 @@ prefill_may(struct pmap *pm)
  * Leaf lock held: one page for every hardware page, the hot case.  What does
  * not change in the loop is read before, and there is little of it, so that
  * it stays in registers: an entry is the address of the page's core map
- * entry, shifted, and one of two constants.
+ * entry, shifted, and one of two constants.  A function of its own, or what
+ * the caller keeps takes the registers.
  */
-static inline unsigned
+static __attribute__((noinline)) unsigned
 prefill_single(struct enter *e, const struct pmap_near *from,
     uint32_t want)
 {
