@@ -131,9 +131,16 @@ copy_wants_revoke(struct vm_map_entry *e, struct vm_map_entry *c, bool mark)
         ((mark && copy_wants_mark(e, c)) || copy_wants_pages(e, c));
 }
 
+/* So much, and all of the pmap is forgotten: see below. */
+#define COPY_REVOKE_ALL ((vsize_t)64 << 20)
+
 /*
  * Entries to be revoked are taken together with what is between them, if
  * that is holes or memory without an object: nothing is mapped there.
+ *
+ * That costs something for each table, so where it is much, everything that
+ * the map has is forgotten with the root's few entries, and a fork costs
+ * the same however large the parent is.  The rest comes back by faults.
  */
 static void
 copy_revoke(struct vm_map *map, struct vm_map_entry *list, vaddr_t delta,
@@ -142,8 +149,22 @@ copy_revoke(struct vm_map *map, struct vm_map_entry *list, vaddr_t delta,
     struct vm_map_entry *e = NULL, *last = NULL;
     vaddr_t start = 0, end = 0;         /* to be revoked, if end != 0 */
     struct pmap_batch batch;
+    vsize_t size = 0;
     bool revoke;
 
+    for (struct vm_map_entry *c = list; map->size >= COPY_REVOKE_ALL &&
+        c != NULL && size < COPY_REVOKE_ALL; c = c->next) {
+        e = copy_source(map, e, c, delta);
+        if (copy_wants_revoke(e, c, mark)) {
+            size += vm_get(&e->end) - vm_get(&e->start);
+        }
+    }
+    if (size >= COPY_REVOKE_ALL) {
+        pmap_protect(map->pmap, vm_get(&map->start), vm_get(&map->end),
+            VM_MAP_NO_WRITE, NULL);
+        return;
+    }
+    e = NULL;
     pmap_batch_begin(&batch);
     for (struct vm_map_entry *c = list; c != NULL; c = c->next, last = e) {
         e = copy_source(map, e, c, delta);
