@@ -27,6 +27,8 @@ byte pending;
 bit  hwon;			/* pm is loaded: */
 byte hwroot, hwasid;
 bit  tlb[2];			/* the page, under each ASID */
+bit  stale[2];			/* what an earlier owner of the ASID left */
+bit  user;			/* the program runs */
 
 bit  obj;			/* the object's lock */
 bit  gone;			/* the page may be entered no more */
@@ -37,6 +39,7 @@ active proctype hw()
 end:	do
 	:: atomic { hwon && ent[hwroot] && !tlb[hwasid] -> tlb[hwasid] = 1 }
 	:: atomic { hwon && tlb[hwasid] && revoked -> assert(false) }
+	:: atomic { user && stale[hwasid] -> assert(false) }
 	od
 }
 
@@ -98,12 +101,16 @@ proctype changer()
 	:: !loaded -> break
 	/* pmap_md_reload(): one step on the CPU itself */
 	:: atomic { cur && !nxt && !nxtk ->
-		hwroot = root; hwasid = asid; tlb[hwasid] = 0; break }
+		hwroot = root; hwasid = asid; tlb[hwasid] = 0;
+		stale[hwasid] = 0; break }
 #ifdef M_RELOAD_IN_TRANSIT
 	:: atomic { loaded -> hwroot = root; hwasid = asid; tlb[hwasid] = 0;
 		break }
 #endif
 	od;
+#ifndef M_CACHED_STAYS
+	cached = 0;
+#endif
 #endif
 #endif
 	changing = 0;
@@ -134,6 +141,9 @@ active proctype cpu()
 			fi
 #endif
 		od;
+#ifndef M_ASID_LATE
+		a = asid;
+#endif
 		fresh = !cached;
 		if
 #ifdef M_CACHED_ALWAYS
@@ -149,18 +159,22 @@ active proctype cpu()
 			:: else
 			fi
 		};
+#ifdef M_ASID_LATE
 		a = asid;
+#endif
 		r = root;
 		atomic {
 			hwon = 1; hwroot = r; hwasid = a;
 			if
-			:: fresh -> tlb[a] = 0
+			:: fresh -> tlb[a] = 0; stale[a] = 0
 			:: else
 			fi
 		};
 		cur = 1;
 		nxt = 0;
+		user = 1;
 		/* it runs; then into the kernel's own space */
+		user = 0;
 		nxtk = 1;
 		atomic { hwon = 0; hwroot = 0 };
 		cur = 0;
@@ -193,6 +207,7 @@ active proctype revoker()
 	byte r, a;
 	bit was;
 
+	stale[1] = 1;
 	run changer();
 	atomic { !obj -> obj = 1 };
 	gone = 1;

@@ -157,9 +157,11 @@ mutant('change-no-pending', 'change', 'M_NO_PENDING')
 mutant('change-in-transit', 'change', 'M_RELOAD_IN_TRANSIT')
 mutant('change-evict-no-pending', 'change', 'EVICT M_NO_PENDING')
 mutant('change-evict-no-bar', 'change', 'EVICT M_NO_BAR')
+mutant('change-no-bar', 'change', 'M_NO_BAR')
+mutant('change-asid-late', 'change', 'TURNS=3 M_ASID_LATE')
+mutant('change-cached-stays', 'change', 'TURNS=3 M_CACHED_STAYS')
 mutant('cached-always', 'change', 'EVICT TURNS=3 M_CACHED_ALWAYS')
 redundant('change-no-wait', 'change', 'M_NO_WAIT')
-redundant('change-no-bar', 'change', 'TURNS=3 M_NO_BAR')
 redundant('change-same-asid', 'change', 'TURNS=3 M_SAME_ASID')
 
 # locks against shootdowns; fences

@@ -250,7 +250,8 @@ asid_wait(struct pmap *pm, struct pt_cpu *cpu, uint64_t me)
 
 /* Under which ASID, and must this CPU flush it first? */
 static bool
-asid_arrive(struct pmap *pm, struct pt_cpu *cpu, uint64_t me)
+asid_arrive(struct pmap *pm, struct pt_cpu *cpu, uint64_t me,
+    uint32_t *asid)
 {
     bool flush;
 
@@ -270,7 +271,13 @@ asid_arrive(struct pmap *pm, struct pt_cpu *cpu, uint64_t me)
             (VM_MUTANT(GENERATION_NARROW) ? 3 : UINT64_MAX)) != 0) {
         asid_take(pm);
     }
-    flush = asid_of(pm) == ASID_SHARED ||
+    /*
+     * Before cached, and it is this one that is loaded: a change that begins
+     * now gives pm another, for which we would have to flush, too.  Until we
+     * are sent over to that we run under the old one, as others do.
+     */
+    *asid = asid_of(pm);
+    flush = *asid == ASID_SHARED ||
         (atomic_load_explicit(&pm->cached, memory_order_seq_cst) & me) == 0;
     if (flush) {
         (void)atomic_fetch_or_explicit(&pm->cached, me,
@@ -318,13 +325,14 @@ pmap_activate(struct pmap *pm)
     } else {
         KASSERT(vm_get(&pm->state) == PMAP_LIVE);
         vm_set(&pm->recent, true);
-        bool flush = asid_arrive(pm, cpu, me);
+        uint32_t asid;
+        bool flush = asid_arrive(pm, cpu, me, &asid);
         error = pt_ready(pm);
         if (error != VM_OK) {
             return asid_retreat(pm, cpu, me, flush, error);
         }
         old = vm_get(&cpu->current);
-        pt_activate(pm, asid_of(pm), flush);
+        pt_activate(pm, asid, flush);
     }
     atomic_store_explicit(&cpu->current, pm, memory_order_seq_cst);
     atomic_store_explicit(&cpu->next, NULL, memory_order_seq_cst);
@@ -388,6 +396,8 @@ asid_reload(struct pmap *pm)
             vm_point();
         }
     }
+    /* A CPU that was on its way may have noted that it flushed the old. */
+    atomic_store_explicit(&pm->cached, 0, memory_order_seq_cst);
 }
 
 void
