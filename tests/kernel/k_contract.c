@@ -191,6 +191,8 @@ law_run(const char *name)
     LAW(root_fails, "change/fails")                                   \
     LAW(root_race, "change/race")                                     \
     LAW(root_evict, "change/evict")                                   \
+    LAW(root_shrink, "change/shrink")                                   \
+    LAW(budget_holds, "budget/holds")                                   \
     LAW(budget_machine, "budget/machine")                               \
     LAW(budget_one, "budget/one")                                       \
     LAW(discard_all, "discard/all")                                     \
