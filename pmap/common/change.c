@@ -34,16 +34,6 @@
 
 /* ---- the list --------------------------------------------------------- */
 
-static void
-unpin(struct pmap *pm)
-{
-    (void)atomic_fetch_sub_explicit(&pm->pins, 1, memory_order_seq_cst);
-    if (atomic_load_explicit(&pm->state, memory_order_seq_cst) ==
-        PMAP_DYING) {
-        pmap_finish(pm);
-    }
-}
-
 bool
 pmap_pin(struct pmap *pm)
 {
@@ -55,7 +45,11 @@ pmap_pin(struct pmap *pm)
 void
 pmap_unpin(struct pmap *pm)
 {
-    unpin(pm);
+    (void)atomic_fetch_sub_explicit(&pm->pins, 1, memory_order_seq_cst);
+    if (atomic_load_explicit(&pm->state, memory_order_seq_cst) ==
+        PMAP_DYING) {
+        pmap_finish(pm);
+    }
 }
 
 struct pmap *
@@ -74,11 +68,11 @@ pmap_next(struct pmap *after)
         live = pm != NULL && pmap_pin(pm);
         vm_spin_unlock(&pmap_list_lock);
         if (pm != NULL && !live) {
-            unpin(pm);
+            pmap_unpin(pm);
         }
     } while (pm != NULL && !live);
     if (after != NULL) {
-        unpin(after);
+        pmap_unpin(after);
     }
     return pm;
 }
@@ -209,10 +203,8 @@ evict_below(struct pmap *pm)
 
     pmap_batch_begin(&own);
     pmap_bounds(pm, &start, &end);
-    pt_restrict(pm, start, end, VM_PROT_NONE, b);
-    tlb_batch_pending(b, pm);
+    pmap_revoke_range(pm, start, end, VM_PROT_NONE, b);
     tables = tlb_batch_tables(b);
-    tlb_batch_revoked(b, pm, start, end, ~(paddr_t)0, VM_PROT_NONE);
     pmap_batch_commit(&own);
     return tables;
 }

@@ -168,11 +168,8 @@ pmap_destroy(struct pmap *pm)
 
     KASSERT(!pm->kernel && vm_get(&pm->state) == PMAP_LIVE);
     pmap_batch_begin(&own);
-    pt_restrict(pm, vm_get(&pm->start), vm_get(&pm->end), VM_PROT_NONE,
-        tlb_batch(&own));
-    tlb_batch_pending(tlb_batch(&own), pm);
-    tlb_batch_revoked(tlb_batch(&own), pm, vm_get(&pm->start), vm_get(&pm->end),
-        ~(paddr_t)0, VM_PROT_NONE);
+    pmap_revoke_range(pm, vm_get(&pm->start), vm_get(&pm->end),
+        VM_PROT_NONE, tlb_batch(&own));
     pmap_batch_commit(&own);
     /*
      * Against who leaves it or unpins it: clear active or pins, then read
@@ -304,8 +301,8 @@ pmap_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
 
 /* ---- revoking --------------------------------------------------------- */
 
-static void
-revoke_range(struct pmap *pm, vaddr_t start, vaddr_t end, vm_prot_t keep,
+void
+pmap_revoke_range(struct pmap *pm, vaddr_t start, vaddr_t end, vm_prot_t keep,
     struct tlb_batch *b)
 {
     pt_restrict(pm, start, end, keep, b);
@@ -326,7 +323,7 @@ pmap_remove(struct pmap *pm, vaddr_t start, vaddr_t end,
         pmap_batch_begin(&own);
     }
     tlb_batch_skip(tlb_batch(b), VM_MUTANT(REMOVE_NO_FLUSH));
-    revoke_range(pm, start, end, VM_PROT_NONE, tlb_batch(b));
+    pmap_revoke_range(pm, start, end, VM_PROT_NONE, tlb_batch(b));
     tlb_batch_skip(tlb_batch(b), false);
     pt_event_any(EV_REMOVE, 1);
     if (batch == NULL) {
@@ -353,7 +350,7 @@ pmap_protect(struct pmap *pm, vaddr_t start, vaddr_t end, vm_prot_t prot,
         pmap_batch_begin(&own);
     }
     tlb_batch_skip(tlb_batch(b), VM_MUTANT(PROTECT_NO_FLUSH));
-    revoke_range(pm, start, end, prot, tlb_batch(b));
+    pmap_revoke_range(pm, start, end, prot, tlb_batch(b));
     tlb_batch_skip(tlb_batch(b), false);
     pt_event_any(EV_PROTECT, 1);
     if (batch == NULL) {

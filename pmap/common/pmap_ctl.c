@@ -49,9 +49,7 @@ forget(struct pmap *pm, vaddr_t start, vaddr_t end)
     }
     pmap_batch_begin(&own);
     tlb_batch_skip(b, VM_MUTANT(DISCARD_NO_FLUSH));
-    pt_restrict(pm, start, end, VM_PROT_NONE, b);
-    tlb_batch_pending(b, pm);
-    tlb_batch_revoked(b, pm, start, end, ~(paddr_t)0, VM_PROT_NONE);
+    pmap_revoke_range(pm, start, end, VM_PROT_NONE, b);
     pmap_batch_commit(&own);
     return VM_OK;
 }

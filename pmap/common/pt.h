@@ -49,6 +49,8 @@
 #define PT_STORE_WORDS  8
 #define PT_NOTE_WORDS   7
 
+struct tlb_batch;
+
 enum pmap_state {
     PMAP_DEAD,              /* free header; translates nothing */
     PMAP_LIVE,
@@ -109,6 +111,12 @@ extern struct pmap *pmap_list;              /* (l) */
 /* Before a neighbour is entered that may be executed (pt_prefill). */
 void pmap_near_icache(struct vm_page *page, vm_prot_t prot);
 
+/*
+ * pmap.c: revoke all but keep in [start, end), by the pending rule; it is
+ * done when b is committed.
+ */
+void pmap_revoke_range(struct pmap *pm, vaddr_t start, vaddr_t end,
+    vm_prot_t keep, struct tlb_batch *b);
 /* The last to leave a dying pmap ends its life. */
 void pmap_finish(struct pmap *pm);
 /*
@@ -116,7 +124,6 @@ void pmap_finish(struct pmap *pm);
  * unpinned at once, the lock not held.
  */
 bool pmap_pin(struct pmap *pm);
-void pmap_unpin(struct pmap *pm);
 /*
  * pmap_evict(), also of one that is held; it adds to *tables how many were
  * unlinked.
@@ -285,7 +292,6 @@ void tlb_flush_pending(struct pmap *pm);
  * revoker that found less.  revoked: tells the tests, at commit.
  * Any of them may commit the batch when it is full.
  */
-struct tlb_batch;
 void tlb_batch_touch(struct tlb_batch *b, struct pmap *pm);
 void tlb_batch_add(struct tlb_batch *b, struct pmap *pm, vaddr_t start,
     vaddr_t end);
