@@ -67,6 +67,8 @@ kern_idle_doze(struct vm_map *map)
     if (error != VM_OK) {
         rest_from(map, REST_DOZES, was);
     }
+    /* Not after a round of thousands: they are wanted back now. */
+    (void)pmap_reap(false);
     return error;
 }
 

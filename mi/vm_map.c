@@ -565,7 +565,7 @@ resolve_is_mine(struct vm_map *map, struct vm_object *object)
 int
 vm_map_resolve(struct vm_map *map, struct vm_map_entry *e, bool write)
 {
-    struct vm_object *object = vm_get(&e->object);
+    struct vm_object *object = vm_get(&e->object), *back = NULL;
     uint32_t attr = vm_get(&e->attr);
     vm_pgno_t pgno = vm_get(&e->pgno);
     int error = VM_OK;
@@ -581,7 +581,8 @@ vm_map_resolve(struct vm_map *map, struct vm_map_entry *e, bool write)
     } else if (!write || (attr & VM_ATTR_NEEDS_COPY) == 0) {
         return VM_OK;
     } else if (!resolve_is_mine(map, object)) {
-        error = vm_object_shadow(object, pgno, vm_map_entry_pages(e), map,
+        back = object;
+        error = vm_object_shadow(back, pgno, vm_map_entry_pages(e), map,
             &object);
         pgno = 0;
     }
@@ -590,13 +591,17 @@ vm_map_resolve(struct vm_map *map, struct vm_map_entry *e, bool write)
     }
     /*
      * Translations stay: they are read-only, and the pages that they show
-     * are what the new front shows.
+     * are what the new front shows.  back is locked: a fault that still
+     * believes in it looks at the sequence with that lock.
      */
     vm_seq_begin(&map->seq);
     vm_set(&e->object, object);
     vm_set(&e->pgno, pgno);
     vm_set(&e->attr, attr & ~VM_ATTR_NEEDS_COPY);
     vm_seq_end(&map->seq);
+    if (back != NULL) {
+        vm_object_unlock(back);
+    }
     return VM_OK;
 }
 

@@ -266,6 +266,8 @@ vm_map_rewire(struct vm_map *map, struct vm_map_entry *e)
         vm_object_unref(old, NULL);
         return error;
     }
+    /* It keeps the other reference: nothing of it can go meanwhile. */
+    vm_object_unlock(old);
     rewire_set(map, e, front, 0,
         (attr & ~VM_ATTR_NEEDS_COPY) | VM_ATTR_TRANSITION);
     vm_map_unlock(map);

@@ -181,7 +181,6 @@ vm_object_shadow(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages,
     o->ref_count++;
     vm_object_drop_locked(o, owner);
     vm_object_link_front(o, front);
-    vm_object_unlock(o);
     vm_object_unlock(front);
     vm_stat_inc(VM_STAT_SHADOWS);
     *out = front;

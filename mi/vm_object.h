@@ -105,7 +105,10 @@ bool vm_object_is_sole(struct vm_object *o, const struct vm_map *owner);
  *
  * The caller's reference (of owner) to o becomes the front's; *out has one
  * reference of owner, page 0 of *out is page pgno of o.
- * => Fails: VM_E_NOMEM, nothing changed
+ * => Success: o is locked.  Before the caller unlocks it, whatever leads
+ *    programs to o by that reference must lead to *out (an entry, with its
+ *    map's sequence moved): from then on a collapse may take o away.
+ * => Fails: VM_E_NOMEM, nothing changed, o not locked
  */
 int vm_object_shadow(struct vm_object *o, vm_pgno_t pgno, vm_pgno_t npages,
     const struct vm_map *owner, struct vm_object **out) VM_MUST_CHECK;

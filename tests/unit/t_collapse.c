@@ -511,3 +511,56 @@ TEST(collapse_with_a_page_on_its_way_in)
         tp_free(&t.swap);
     }
 }
+
+/*
+ * One CPU writes, so that its entry gets a front; another destroys the only
+ * other front, so that what is below belongs to the new one alone; a third
+ * looks for a page there that nobody has.  What the first gives up must not
+ * be found by the third when the second has taken it away.
+ */
+static struct leaving {
+    struct vm_map *map, *child;
+} leaving;
+
+static void
+leaving_cpu(unsigned cpu, void *arg)
+{
+    struct leaving *l = arg;
+    uint64_t v = 1;
+
+    host_sleep_steps(world_random(20));
+    switch (cpu) {
+    case 0:
+        put(l->map, 1, 7);
+        break;
+    case 1:
+        world_map_destroy(l->child);
+        break;
+    default:
+        for (unsigned i = 4; i < 64; i += 6) {
+            CHECK_EQ(world_load(l->map, va_of(i), &v, 8), VM_OK);
+            CHECK_EQ(v, 0);
+        }
+        break;
+    }
+}
+
+TEST(front_made_while_the_other_goes)
+{
+    for (unsigned round = 0; round < (test_long ? 20000u : 2000u); round++) {
+        boot_seed(256, 0, test_seed * 10000 + round);
+        leaving.map = map_new(0, 64);
+        put_range(leaving.map, 0, 4, 100);
+        leaving.child = world_map_fork(leaving.map);
+        put(leaving.child, 0, 50);
+        world_run(3, leaving_cpu, &leaving);
+        world_check();
+        put(leaving.map, 6, 9);
+        CHECK_EQ(get(leaving.map, 1), 7);
+        CHECK_EQ(get(leaving.map, 3), 103);
+        CHECK_EQ(get(leaving.map, 6), 9);
+        world_map_destroy(leaving.map);
+        CHECK_EQ(frames(), 0);
+        world_end();
+    }
+}

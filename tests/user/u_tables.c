@@ -634,6 +634,7 @@ UTEST(sleepers)
 {
     enum { COUNT = 200 };
     struct vm_table_budget b;
+    unsigned tries = 0;
     pid_t pid[COUNT];
     int pipes[2];
     char *p;
@@ -647,7 +648,7 @@ UTEST(sleepers)
     }
     memset(p, 9, 16 * page);
     /* Each, however slow the machine is; nobody looks at their memory. */
-    for (unsigned i = 0, tries = 0; i < COUNT; i++) {
+    for (unsigned i = 0; i < COUNT; i++) {
         OK(vm_table_budget(pid[i], VM_BUDGET_ASK, &b));
         while (b.tables > 0 && tries++ < 500) {
             usleep(IDLE_MS * 1000 / 5);
@@ -656,6 +657,11 @@ UTEST(sleepers)
         UCHECK(b.tables == 0);
     }
     OK(vm_table_budget(VM_BUDGET_MACHINE, VM_BUDGET_ASK, &b));
+    while (b.tables >= 64 && tries++ < 500) {
+        /* The round that made the last one sleep is not over. */
+        usleep(IDLE_MS * 1000 / 5);
+        OK(vm_table_budget(VM_BUDGET_MACHINE, VM_BUDGET_ASK, &b));
+    }
     printf("# %d sleepers: %llu tables in the machine\n", COUNT,
         (unsigned long long)b.tables);
     /* Ours, those who wait for us, and what is kept for the next. */
