@@ -90,8 +90,9 @@ int pmap_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
  * Takes no memory but for the reverse map, replaces and upgrades nothing,
  * enters what fits in the table that was used last; stops at a changed
  * seq.  Never fails.
+ * => Returns: how many of them could be looked at
  */
-void pmap_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
+unsigned pmap_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
     vm_seq_t seq);
 
 /*

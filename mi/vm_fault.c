@@ -32,6 +32,9 @@
  * instructions. */
 #define VM_FAULT_INLINE static inline __attribute__((always_inline))
 #define VM_FAULT_AROUND_MAX VM_RADIX_RUN
+/* Of a window ahead: so many of the usual ones, and so many pages. */
+#define VM_FAULT_AHEAD      8u
+#define VM_FAULT_AHEAD_MAX  (4u * VM_RADIX_RUN)
 /* Rounds of making room before the thread is sent to fault again. */
 #define VM_FAULT_ROOMS  8u
 
@@ -86,14 +89,14 @@ vm_fault_rights(struct vm_fault *f, struct vm_page *p, bool write)
 }
 
 /*
- * Which of n neighbours, from self before the page on, top has itself;
- * where that is not to be had at once, all.
+ * Which of n neighbours, from pgno on, top has itself; where that is not to
+ * be had at once, all.
  */
 static uint32_t
-vm_fault_above(struct vm_fault *f, unsigned self, unsigned n)
+vm_fault_above(struct vm_fault *f, vm_pgno_t pgno, unsigned n)
 {
     struct vm_radix *r = &f->top->pages;
-    unsigned key = (unsigned)f->pgno & (VM_RADIX_RUN - 1);
+    unsigned key = (unsigned)pgno & (VM_RADIX_RUN - 1);
     const uintptr_t *slot;
     uint32_t used = 0;
 
@@ -103,89 +106,126 @@ vm_fault_above(struct vm_fault *f, unsigned self, unsigned n)
     if (r->count == 0) {
         return 0;
     }
-    if (r->height == 0 || self > key || key - self + n > VM_RADIX_RUN) {
+    if (r->height == 0 || key + n > VM_RADIX_RUN) {
         return UINT32_MAX;
     }
-    slot = vm_radix_leaf(r, f->pgno, &used);
+    slot = vm_radix_leaf(r, pgno, &used);
     if (VM_MUTANT(AROUND_BEHIND_SWAP) && slot != NULL) {
         used = vm_mutant_pages(slot);
     }
-    return slot == NULL ? 0 : used >> (key - self);
+    return slot == NULL ? 0 : used >> key;
 }
 
 /*
  * [start, end) around f->va: aligned, as nothing is known.  Where the last
  * window ended, somebody goes through memory: what lies behind is there, so
- * it is twice as much ahead.
+ * it is twice as much ahead, and no more than he has gone through already.
  */
 static inline void
 vm_fault_window(const struct vm_fault *f, vaddr_t *start, vaddr_t *end)
 {
+    struct vm_map *map = f->map;
     unsigned around = vm_fault_around < VM_FAULT_AROUND_MAX ?
         vm_fault_around : VM_FAULT_AROUND_MAX;
-    vsize_t window = (vsize_t)around << vm_page_shift;
+    unsigned n = around;
 
-    *start = f->va & ~(window - 1);
-    if (vm_get(&f->map->around) == f->va) {
+    if (vm_get(&map->around) == f->va) {
+        n = 2 * vm_get(&map->ahead);
+        n = n < around * VM_FAULT_AHEAD ? n : around * VM_FAULT_AHEAD;
+        n = n < VM_FAULT_AHEAD_MAX ? n : VM_FAULT_AHEAD_MAX;
+        n = n < 2 * around ? 2 * around : n;
         *start = f->va;
-        window *= 2;
+    } else {
+        *start = f->va & ~(((vsize_t)around << vm_page_shift) - 1);
     }
-    *end = *start + window;
+    vm_set(&map->ahead, n);
+    *end = *start + ((vsize_t)n << vm_page_shift);
+}
+
+/* What neighbours may have: those that are clean, and those that are not. */
+static inline void
+vm_fault_near(const struct vm_fault *f, struct pmap_near *near)
+{
+    near->prot[0] = (VM_ATTR_PROT(f->look.attr) & ~VM_PROT_WRITE) |
+        VM_PROT_READ;
+    near->prot[1] = near->prot[0] | ((f->obj == f->top &&
+        (f->look.attr & VM_ATTR_NEEDS_COPY) == 0 &&
+        f->top->copy == NULL) || VM_MUTANT(AROUND_RIGHTS) ?
+        VM_ATTR_PROT(f->look.attr) & VM_PROT_WRITE : 0);
+}
+
+/*
+ * near->n pages from va on, whose numbers are pgno in top and obj_pgno in
+ * obj, in one leaf of obj's tree.  How many were looked at: fewer, if there
+ * is no such leaf, or the page table ends.
+ */
+static inline unsigned
+vm_fault_leaf(struct vm_fault *f, struct pmap_near *near, vaddr_t va,
+    vm_pgno_t pgno, vm_pgno_t obj_pgno)
+{
+    unsigned key = (unsigned)obj_pgno & (VM_RADIX_RUN - 1);
+    uint32_t all = UINT32_MAX >> (VM_RADIX_RUN - near->n), used;
+    uint32_t self = f->va - va < ((vsize_t)near->n << vm_page_shift) ?
+        (uint32_t)1 << ((f->va - va) >> vm_page_shift) : 0;
+
+    near->slot = vm_radix_leaf(&f->obj->pages, obj_pgno, &used);
+    if (near->slot == NULL) {
+        return 0;
+    }
+    near->slot += key;
+    near->want = all;
+    if (f->obj != f->top) {
+        near->want &= ~vm_fault_above(f, pgno, near->n);
+    }
+    /* What is empty, and f's own page, is met again, and passed over. */
+    return (near->want & (used >> key) & ~self) == 0 ? near->n :
+        pmap_prefill(f->map->pmap, va, near, f->look.seq);
 }
 
 /*
  * Map the neighbours that are there already.  Only where every object
  * above the one that has the page is known not to hold the neighbour: top
  * and its shadow are both locked, deeper chains are left alone.  And only
- * those that the page's leaf of the radix tree holds: that they are found
- * with one descent is what makes them cheap.
+ * those that the page's leaf of the radix tree holds, and the leaves behind
+ * it: that many are found with one descent is what makes them cheap.
  */
 static __attribute__((noinline)) void
 vm_fault_neighbours(struct vm_fault *f)
 {
-    vaddr_t start, end;
     unsigned key = (unsigned)f->obj_pgno & (VM_RADIX_RUN - 1);
-    unsigned self, n;
-    uint32_t want, above;
     struct pmap_near near;
+    vm_pgno_t back, left;
+    vaddr_t start, end;
+    unsigned n;
 
     vm_fault_window(f, &start, &end);
     start = start < f->look.start ? f->look.start : start;
     if (end > f->look.end && !VM_MUTANT(AROUND_PAST_ENTRY)) {
         end = f->look.end;
     }
-    self = (unsigned)((f->va - start) >> vm_page_shift);
-    n = (unsigned)((end - start) >> vm_page_shift);
-    if (self > key) {
-        start += (vsize_t)(self - key) << vm_page_shift;
-        n -= self - key;
-        self = key;
+    back = (f->va - start) >> vm_page_shift;
+    if (back > key) {
+        start += (back - key) << vm_page_shift;
+        back = key;
     }
-    if (n > VM_RADIX_RUN - (key - self)) {
-        n = VM_RADIX_RUN - (key - self);
-    }
-    vm_set(&f->map->around, start + ((vsize_t)n << vm_page_shift));
-    near.slot = vm_radix_leaf(&f->obj->pages, f->obj_pgno, &want);
-    if (near.slot == NULL) {
+    key -= (unsigned)back;
+    left = (end - start) >> vm_page_shift;
+    if (left == 1) {
         return;
     }
-    near.slot += key - self;
-    want = want >> (key - self) & ~((uint32_t)1 << self) &
-        (UINT32_MAX >> (VM_RADIX_RUN - n));
-    if (f->obj != f->top) {
-        above = vm_fault_above(f, self, n);
-        want &= ~above;
-    }
-    if (want != 0) {
-        near.want = want;
-        near.prot[0] = VM_ATTR_PROT(f->look.attr) & ~VM_PROT_WRITE;
-        near.prot[0] |= VM_PROT_READ;
-        near.prot[1] = near.prot[0] | ((f->obj == f->top &&
-            (f->look.attr & VM_ATTR_NEEDS_COPY) == 0 &&
-            f->top->copy == NULL) || VM_MUTANT(AROUND_RIGHTS) ?
-            VM_ATTR_PROT(f->look.attr) & VM_PROT_WRITE : 0);
-        pmap_prefill(f->map->pmap, start, &near, f->look.seq);
-    }
+    vm_fault_near(f, &near);
+    back = -back;
+    do {
+        near.n = left < VM_RADIX_RUN - key ? (unsigned)left :
+            VM_RADIX_RUN - key;
+        n = vm_fault_leaf(f, &near, start, f->pgno + back,
+            f->obj_pgno + back);
+        start += (vsize_t)n << vm_page_shift;
+        back += n;
+        left -= n;
+        key = 0;
+    } while (left != 0 && n == near.n);
+    vm_set(&f->map->around, start);
 }
 
 VM_FAULT_INLINE int

@@ -248,6 +248,9 @@ lock_entry(struct vm_map *map, vaddr_t start, vsize_t size)
         if (e == NULL || vm_get(&e->map) != map || start -
             vm_get(&e->start) >= vm_get(&e->end) - vm_get(&e->start)) {
             e = vm_map_tree_find(map, start);
+            if (e != NULL) {
+                link_set(&map->hint, e);
+            }
         }
         if (e != NULL && vm_get(&e->start) <= start &&
             vm_get(&e->end) - start >= size &&

@@ -47,6 +47,9 @@ enum vm_page_kind {
 #define VM_PG_FAILED    0x1000u /* ... and failed */
 #define VM_PG_AGAIN     0x2000u /* to be cleaned again when it is over */
 
+/* What it holds is not, or not yet, what it is named for. */
+#define VM_PG_NO_DATA   (VM_PG_BUSY | VM_PG_ABSENT | VM_PG_ERROR)
+
 /* bits of lockword (a) */
 #define VM_PG_LEAF_LOCK 1u      /* entries of this leaf table */
 
@@ -207,7 +210,8 @@ void vm_page_check(void);
 /* Neighbours that a fault may map: pmap_prefill(). */
 struct pmap_near {
     const uintptr_t *slot;      /* as a leaf of an object's tree has them */
-    uint32_t want;              /* bit i: look at slot[i] */
+    uint32_t want;              /* bit i: look at slot[i], maybe empty */
+    unsigned n;                 /* of them; behind that want is 0 */
     vm_prot_t prot[2];          /* of a page that is clean, that is not */
 };
 
@@ -222,11 +226,11 @@ vm_near_look(uintptr_t slot, const vm_prot_t prot[2], unsigned *which)
     struct vm_page *p = (struct vm_page *)slot;
     uint32_t flags;
 
-    if ((slot & 1) != 0) {
-        return NULL;            /* in swap */
+    if (slot == 0 || (slot & 1) != 0) {
+        return NULL;            /* nothing, or in swap */
     }
     flags = vm_page_flags(p);
-    if (((flags & (VM_PG_BUSY | VM_PG_ABSENT | VM_PG_ERROR)) |
+    if (((flags & VM_PG_NO_DATA) |
             p->forbidden) != 0) {
         return NULL;
     }

@@ -289,14 +289,14 @@ pmap_near_icache(struct vm_page *page, vm_prot_t prot)
     }
 }
 
-void
+unsigned
 pmap_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
     vm_seq_t seq)
 {
     KASSERT(vm_page_aligned(va) && va >= vm_get(&pm->start));
     KASSERT((near->prot[0] & near->prot[1] & VM_PROT_READ) != 0);
     KASSERT((near->prot[0] & VM_PROT_WRITE) == 0);
-    (void)pt_prefill(pm, va, near, seq);
+    return pt_prefill(pm, va, near, seq);
 }
 
 /* ---- revoking --------------------------------------------------------- */
@@ -310,6 +310,21 @@ pmap_revoke_range(struct pmap *pm, vaddr_t start, vaddr_t end, vm_prot_t keep,
     tlb_batch_revoked(b, pm, start, end, ~(paddr_t)0, keep);
 }
 
+/* The whole of a change that concerns one page. */
+static inline bool
+revoke_page(struct pmap *pm, vaddr_t start, vaddr_t end, vm_prot_t keep,
+    bool skip)
+{
+    if (end - start != VM_PAGE_SIZE ||
+        !pt_restrict_page(pm, start, keep, skip)) {
+        return false;
+    }
+#if VM_TEST
+    pmap_test_revoked(pm, start, end, ~(paddr_t)0, keep);
+#endif
+    return true;
+}
+
 void
 pmap_remove(struct pmap *pm, vaddr_t start, vaddr_t end,
     struct pmap_batch *batch)
@@ -319,13 +334,17 @@ pmap_remove(struct pmap *pm, vaddr_t start, vaddr_t end,
 
     KASSERT(vm_page_aligned(start | end) && start < end);
     KASSERT(vm_get(&pm->start) <= start && end <= vm_get(&pm->end));
+    pt_event_any(EV_REMOVE, 1);
     if (batch == NULL) {
+        if (revoke_page(pm, start, end, VM_PROT_NONE,
+                VM_MUTANT(REMOVE_NO_FLUSH))) {
+            return;
+        }
         pmap_batch_begin(&own);
     }
     tlb_batch_skip(tlb_batch(b), VM_MUTANT(REMOVE_NO_FLUSH));
     pmap_revoke_range(pm, start, end, VM_PROT_NONE, tlb_batch(b));
     tlb_batch_skip(tlb_batch(b), false);
-    pt_event_any(EV_REMOVE, 1);
     if (batch == NULL) {
         pmap_batch_commit(&own);
     }
@@ -346,13 +365,17 @@ pmap_protect(struct pmap *pm, vaddr_t start, vaddr_t end, vm_prot_t prot,
     if (prot == VM_PROT_ALL) {
         return;
     }
+    pt_event_any(EV_PROTECT, 1);
     if (batch == NULL) {
+        if (revoke_page(pm, start, end, prot,
+                VM_MUTANT(PROTECT_NO_FLUSH))) {
+            return;
+        }
         pmap_batch_begin(&own);
     }
     tlb_batch_skip(tlb_batch(b), VM_MUTANT(PROTECT_NO_FLUSH));
     pmap_revoke_range(pm, start, end, prot, tlb_batch(b));
     tlb_batch_skip(tlb_batch(b), false);
-    pt_event_any(EV_PROTECT, 1);
     if (batch == NULL) {
         pmap_batch_commit(&own);
     }

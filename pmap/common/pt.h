@@ -300,6 +300,12 @@ void tlb_batch_unlink(struct tlb_batch *b, struct pmap *pm, vaddr_t start,
 void tlb_batch_pending(struct tlb_batch *b, struct pmap *pm);
 /* Tables in it that were unlinked, with those below.  No epoch section. */
 unsigned tlb_batch_tables(const struct tlb_batch *b);
+/*
+ * The same for one page, whose pmap has it in no batch: begin before the
+ * edit, end behind it, which flushes.  skip: a mutant does not.
+ */
+void tlb_page_begin(struct pmap *pm);
+void tlb_page_end(struct pmap *pm, vaddr_t va, bool skip);
 /* Mutants: edits are not flushed while skip is set. */
 #if VM_TEST
 void tlb_batch_revoked(struct tlb_batch *b, struct pmap *pm, vaddr_t start,
@@ -520,10 +526,18 @@ bool pt_large_room(struct pmap *pm, vaddr_t va);
 
 /*
  * pt_prefill - the same, but only where nothing is, no memory is needed
- * and no revocation is under way.  pages are managed.  Returns how many.
+ * and no revocation is under way.  pages are managed.  Returns how many
+ * it could look at.
  */
 unsigned pt_prefill(struct pmap *pm, vaddr_t va,
     const struct pmap_near *near, vm_seq_t seq);
+
+/*
+ * pt_restrict_page - pt_restrict() of one page, with its flush, where that is
+ * cheap; false: nothing was done.  skip: a mutant does not flush.
+ */
+bool pt_restrict_page(struct pmap *pm, vaddr_t va, vm_prot_t keep,
+    bool skip);
 
 /*
  * pt_restrict - revoke all but keep in [start, end); forgetting more of a

@@ -24,36 +24,9 @@
  * whoever comes later finds nothing where nothing is.  The hint stays
  * behind, stale.  The thread faults again: that is all.
  *
- * NOTE.  Each CPU keeps a note of the leaf table that it reached last, with
- * the epoch then.  Every unlinking raises the pmap's pending before, and
- * moves the epoch on before it lowers pending again.  So if nothing of the
- * pmap is pending, and after that the epoch is read and is still the note's,
- * a walk from the root would lead to the same table now; and the table is
- * not freed, because we are inside a section whose beginning (epoch_enter()'s
- * fence) came before that reading.
- *
  * Locks: leaf (LEAF)
  */
-#include "pt_radix.h"
-
-/* The leaf table that a CPU reached last; all zero: none. */
-struct note {
-    struct pmap *pm;
-    uint64_t epoch;
-    vaddr_t start;              /* what the table covers */
-    vsize_t size;
-    pte_t *slot;                /* its first entry */
-    struct vm_page *table;
-    const struct pt_geo *g;
-};
-
-_Static_assert(sizeof(struct note) <= PT_NOTE_WORDS * 8, "fits");
-
-static inline struct note *
-note_of(struct pt_cpu *cpu)
-{
-    return (struct note *)(void *)cpu->note;
-}
+#include "pt_note.h"
 
 /* One enter, as its helpers see it. */
 struct enter {
@@ -138,12 +111,40 @@ enter_restrict(const struct enter *e)
     tlb_break_end(e->pm);
 }
 
+/*
+ * Case C as it is met: the entry is what it becomes but for the right to
+ * write, which was taken away (pte_restrict()) and comes back.
+ */
+static inline bool
+enter_upgrade(const struct enter *e, struct pt_cpu *cpu)
+{
+    const pte_t *leaf = e->g->leaf;
+    pte_t new, old;
+
+    if (e->g->frame_shift == 0) {
+        return false;
+    }
+    new = e->attr | e->pa >> vm_page_shift << e->g->frame_shift;
+    old = new ^ leaf[e->prot] ^ leaf[e->prot & ~VM_PROT_WRITE];
+    if (!pte_cas(e->slot, &old, new)) {
+        return false;
+    }
+    pmap_md_publish();
+    if (!VM_MUTANT(FENCE_SKIPPED)) {
+        enter_fence(e, cpu);
+    }
+    return true;
+}
+
 /* All cases. */
 static __attribute__((noinline)) void
 enter_any(const struct enter *e, struct pt_cpu *cpu)
 {
     bool empty = false, other = false, more = false;
 
+    if (enter_upgrade(e, cpu)) {
+        return;
+    }
     for (unsigned i = 0; i < e->g->per_page; i++) {
         pte_t old = pte_load(&e->slot[i]);
 
@@ -214,63 +215,6 @@ enter_set(const struct enter *e, struct pt_cpu *cpu)
 }
 
 /*
- * The leaf lock inside an epoch section, where preemption is disabled
- * already.  It is the only bit of a table's lockword.
- */
-static inline void
-leaf_lock(struct vm_page *table)
-{
-    vm_point();
-    vm_held_acquire(VM_RANK_LEAF);
-    /* Acquire and release as in vm_bit_lock(). */
-    if (atomic_exchange_explicit(&table->lockword, VM_PG_LEAF_LOCK,
-            memory_order_acquire) != 0) {
-        vm_spin_wait(&table->lockword, VM_PG_LEAF_LOCK);
-    }
-}
-
-static inline void
-leaf_unlock(struct vm_page *table)
-{
-    KASSERT(vm_get(&table->lockword) == VM_PG_LEAF_LOCK);
-    atomic_store_explicit(&table->lockword, 0, memory_order_release);
-    vm_held_release(VM_RANK_LEAF);
-    vm_point();
-}
-
-/* Does the note say where va's leaf table is?  See above for the order. */
-static inline bool
-note_hit(struct note *n, struct pmap *pm, vaddr_t va)
-{
-    return !pmap_revoking(pm) && n->pm == pm && va - n->start < n->size &&
-        (n->epoch == atomic_load_explicit(&epoch_now,
-        memory_order_acquire) || VM_MUTANT(NOTE_STALE));
-}
-
-/* Walk, and note where it led; false: there is no leaf table. */
-static inline bool
-note_walk(struct note *n, struct pmap *pm, vaddr_t va)
-{
-    /* Before the walk: what is unlinked later makes it void. */
-    uint64_t now = atomic_load_explicit(&epoch_now, memory_order_acquire);
-    uint64_t root = pt_root(pm);
-    paddr_t leaf = pt_leaf(root, va);
-    const struct pt_geo *g = pt_root_geo(root);
-
-    if (leaf == 0) {
-        return false;
-    }
-    n->pm = pm;
-    n->epoch = now;
-    n->size = g->hw_page << pt_f(g)->bits[0];
-    n->start = va & ~(n->size - 1);
-    n->slot = kern_frame_ptr(leaf);
-    n->table = pt_leaf_page(leaf);
-    n->g = g;
-    return true;
-}
-
-/*
  * The note, after a walk, if need be after growing the leaf table.  Memory
  * may wait in limbo; outside the section, which is left and entered again,
  * it can be had.
@@ -324,7 +268,7 @@ enter(struct pmap *pm, vaddr_t va, paddr_t pa, struct vm_page *page,
     }
     e.pm = pm;
     e.g = n->g;
-    e.slot = n->slot + pt_geo_index(e.g, 0, va);
+    e.slot = note_slot(n, va);
     e.va = va;
     e.pa = pa;
     e.prot = prot;
@@ -368,34 +312,95 @@ pt_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
 _Static_assert(sizeof(struct vm_page) == (size_t)1 << PREFILL_CORE,
     "a shift leads from a page to its frame's number");
 
-/* As pmap_revoking(), of an entry that pte_load() found empty just now. */
+/*
+ * As pmap_revoking(), of an entry that pte_load() found empty just now; a
+ * break elsewhere is reason enough, too, to leave it.
+ */
 static inline bool
 prefill_may(struct pmap *pm)
 {
     vm_point();
-    return (uint32_t)vm_get(&pm->pending) == 0;
+    return vm_get(&pm->pending) == 0;
 }
 
 /*
- * Leaf lock held: one page for every hardware page, the hot case.  What does
- * not change in the loop is read before, and there is little of it, so that
- * it stays in registers: an entry is the address of the page's core map
- * entry, shifted, and one of two constants.  A function of its own, or what
- * the caller keeps takes the registers.
+ * An entry is the address of the page's core map entry, shifted, and one of
+ * two constants: leaf[1] if the page is modified.  Returns the shift.
  */
-static __attribute__((noinline)) unsigned
-prefill_single(struct enter *e, const struct pmap_near *from,
-    uint32_t want)
+static inline unsigned
+prefill_leaf(const struct enter *e, const struct pmap_near *near,
+    pte_t leaf[2])
 {
-    const struct pmap_near near = *from;
     const unsigned up = e->g->frame_shift - PREFILL_CORE;
     const uint64_t base = (vm_page_first << e->g->frame_shift) -
         ((uint64_t)(uintptr_t)vm_page_array << up);
-    const pte_t leaf[2] = {
-        e->g->leaf[near.prot[0]] + base, e->g->leaf[near.prot[1]] + base
-    };
+
+    leaf[0] = e->g->leaf[near->prot[0]] + base;
+    leaf[1] = e->g->leaf[near->prot[1]] + base;
+    return up;
+}
+
+/*
+ * Leaf lock held: n pages, one for every hardware page, all wanted, none of
+ * them code: the hot case.  What does not change in the loop is read before,
+ * and there is little of it, so that it stays in registers; a function of its
+ * own, or what the caller keeps takes them.
+ */
+static __attribute__((noinline)) unsigned
+prefill_dense(const struct enter *e, const struct pmap_near *near,
+    unsigned n)
+{
+    pte_t leaf[2];
+    const unsigned up = prefill_leaf(e, near, leaf);
     const vsize_t size = VM_PAGE_SIZE;
-    const uintptr_t *source = near.slot;
+    const uintptr_t *source = near->slot, *end = source + n;
+    struct pmap *pm = e->pm;
+    vaddr_t va = e->va;
+    pte_t *slot = e->slot;
+
+    for (; source != end; source++, va += size, slot++) {
+        const uintptr_t what = *source;
+        struct vm_page *page = (struct vm_page *)what;
+        unsigned which;
+        uint32_t flags;
+
+        if (__builtin_expect(what == 0, 0) ||
+            __builtin_expect((what & 1) != 0, 0) ||
+            __builtin_expect(pte_load(slot) != 0 &&
+                !VM_MUTANT(PREFILL_REPLACES), 0) ||
+            __builtin_expect(!prefill_may(pm), 0)) {
+            n--;
+            continue;
+        }
+        flags = vm_page_flags(page);
+        if (__builtin_expect(((flags & (VM_PG_NO_DATA | VM_PG_ICACHE)) |
+                page->forbidden) != 0, 0) &&
+            vm_near_look(what, near->prot, &which) == NULL) {
+            n--;
+            continue;
+        }
+        if (__builtin_expect(page->pv.pm != pm || page->pv.va != va, 0) &&
+            !pv_insert_cheap(page, pm, va)) {
+            n--;
+            continue;
+        }
+        /* Release in one for all of them: see pt_prefill(). */
+        __atomic_store_n(slot, leaf[(flags & VM_PG_MODIFIED) != 0] +
+            ((uint64_t)what << up), __ATOMIC_RELAXED);
+    }
+    return n;
+}
+
+/* The same for some of them, or code. */
+static __attribute__((noinline)) unsigned
+prefill_some(const struct enter *e, const struct pmap_near *near,
+    uint32_t want)
+{
+    pte_t leaf[2];
+    const unsigned up = prefill_leaf(e, near, leaf);
+    const bool exec = (near->prot[0] & VM_PROT_EXEC) != 0;
+    const vsize_t size = VM_PAGE_SIZE;
+    const uintptr_t *source = near->slot;
     struct pmap *pm = e->pm;
     vaddr_t va = e->va;
     pte_t *slot = e->slot;
@@ -408,21 +413,18 @@ prefill_single(struct enter *e, const struct pmap_near *from,
         if ((want & 1) == 0 ||
             (pte_load(slot) != 0 && !VM_MUTANT(PREFILL_REPLACES)) ||
             !prefill_may(pm) ||
-            (page = vm_near_look(*source, near.prot, &which)) == NULL ||
+            (page = vm_near_look(*source, near->prot, &which)) == NULL ||
             !pv_insert_cheap(page, pm, va)) {
             continue;
         }
         /* In step already: vm_near_look() has seen that nobody may write. */
-        if (__builtin_expect((near.prot[0] & VM_PROT_EXEC) != 0, 0) &&
-            (vm_page_flags(page) & VM_PG_ICACHE) == 0) {
-            pmap_near_icache(page, near.prot[which]);
+        if (exec && (vm_page_flags(page) & VM_PG_ICACHE) == 0) {
+            pmap_near_icache(page, near->prot[which]);
         }
-        /* Release in one for all of them: see pt_prefill(). */
         __atomic_store_n(slot, leaf[which] +
             ((uint64_t)(uintptr_t)page << up), __ATOMIC_RELAXED);
         done++;
     }
-    e->slot = slot;
     return done;
 }
 
@@ -467,10 +469,10 @@ prefill_multiple(struct enter *e, const struct pmap_near *near,
     return done;
 }
 
-/* Those that lie in the table and in the pmap. */
-static inline uint32_t
-prefill_want(const struct note *at, const struct pmap *pm, vaddr_t va,
-    uint32_t want)
+/* How many of n pages from va on lie in the table and in the pmap. */
+static inline unsigned
+prefill_room(const struct note *at, const struct pmap *pm, vaddr_t va,
+    unsigned n)
 {
     vaddr_t end = at->start + (at->size - 1);
     uint64_t room;
@@ -480,7 +482,21 @@ prefill_want(const struct note *at, const struct pmap *pm, vaddr_t va,
         return 0;               /* the pmap has just become smaller */
     }
     room = ((end - va) >> vm_page_shift) + 1;
-    return room < 32 ? want & (((uint32_t)1 << room) - 1) : want;
+    return room < n ? (unsigned)room : n;
+}
+
+/* n pages, leaf lock held, sequence compared. */
+static inline unsigned
+prefill_enter(struct enter *e, const struct pmap_near *near, unsigned n)
+{
+    uint32_t all = UINT32_MAX >> (32 - n);
+
+    if (e->g->frame_shift == 0) {
+        return prefill_multiple(e, near, near->want & all);
+    }
+    return (near->want & all) == all &&
+        (near->prot[0] & VM_PROT_EXEC) == 0 ? prefill_dense(e, near, n) :
+        prefill_some(e, near, near->want & all);
 }
 
 unsigned
@@ -490,29 +506,26 @@ pt_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
     struct pt_cpu *cpu = epoch_enter();
     struct note *at = note_of(cpu);
     struct enter e = { .pm = pm, .va = va };
-    const pte_t *first;
-    unsigned done = 0;
-    uint32_t want;
+    unsigned n = 0;
 
     if (note_hit(at, pm, va) &&
-        (want = prefill_want(at, pm, va, near->want)) != 0) {
+        (n = prefill_room(at, pm, va, near->n)) != 0) {
         struct vm_page *table = at->table;
 
         e.g = at->g;
-        e.slot = at->slot + pt_geo_index(e.g, 0, va);
-        first = e.slot;
+        e.slot = note_slot(at, va);
         leaf_lock(table);
         if (pmap_seq_same(pm, seq)) {
+            pt_mark(e.g, table, e.slot, n * e.g->per_page);
             /* What the pages hold is there before they are mapped. */
             atomic_thread_fence(memory_order_release);
-            done = e.g->frame_shift != 0 ? prefill_single(&e, near, want) :
-                prefill_multiple(&e, near, want);
-            pt_mark(e.g, table, first, (unsigned)(e.slot - first));
+            pt_event(cpu, EV_PREFILLED, prefill_enter(&e, near, n));
             pmap_md_publish();
+        } else {
+            n = 0;
         }
         leaf_unlock(table);
-        pt_event(cpu, EV_PREFILLED, done);
     }
     epoch_exit(cpu);
-    return done;
+    return n;
 }

@@ -131,7 +131,7 @@ batch_commit(struct tlb_batch *b)
         batch_flush(b, i);
         vm_point();
         if (b->pmap[i].tables) {
-            /* Notes of leaf tables are void before it is: pt_enter.c. */
+            /* Notes of leaf tables are void before it is: pt_note.h. */
             (void)atomic_fetch_add_explicit(&epoch_now, 1,
                 memory_order_seq_cst);
         }
@@ -314,6 +314,42 @@ tlb_batch_skip(struct tlb_batch *b, bool skip)
     b->skip = skip;
 }
 #endif
+
+/* ---- a page by itself, without a batch -------------------------------- */
+
+void
+tlb_page_begin(struct pmap *pm)
+{
+    (void)atomic_fetch_add_explicit(&pm->pending, PMAP_REVOKING,
+        memory_order_seq_cst);
+    vm_point();
+}
+
+void
+tlb_page_end(struct pmap *pm, vaddr_t va, bool skip)
+{
+    struct pt_flush f;
+
+#if VM_TEST
+    for (unsigned i = vm_get(&pmap_test_delay); i > 0; i--) {
+        kern_relax();
+        vm_point();
+    }
+#endif
+    vm_point();
+    if (!skip) {
+        f.tables = false;
+        f.n = 1;
+        f.range[0].start = va;
+        f.range[0].end = va + VM_PAGE_SIZE;
+        flush_widen(pm, &f, PMAP_REVOKING);
+        asid_flush(pm, &f);
+    }
+    vm_point();
+    /* Release: as in batch_commit(). */
+    (void)atomic_fetch_sub_explicit(&pm->pending, PMAP_REVOKING,
+        memory_order_release);
+}
 
 /* ---- pt_enter()'s break, and its own side of the pending rule -------- */
 

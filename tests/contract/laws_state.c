@@ -474,7 +474,9 @@ void
 misc_prefill(void)
 {
     uintptr_t pages[8];
-    struct pmap_near near = { pages, 0, { VM_PROT_READ, VM_PROT_READ } };
+    struct pmap_near near = {
+        pages, 0, 8, { VM_PROT_READ, VM_PROT_READ }
+    };
     struct space s;
     vaddr_t va;
     vm_seq_t seq;
@@ -488,16 +490,16 @@ misc_prefill(void)
     }
     /* Without a table: nothing; with any: no memory taken. */
     contract_fail(1);
-    pmap_prefill(s.pm, va + 8 * VM_PAGE_SIZE, &near,
+    (void)pmap_prefill(s.pm, va + 8 * VM_PAGE_SIZE, &near,
         vm_seq_read(&s.seq));
     contract_fail(0);
     space_enter(&s, va, contract_frame(8), VM_PROT_READ);
     seq = vm_seq_read(&s.seq);
     vm_seq_begin(&s.seq);
     vm_seq_end(&s.seq);
-    pmap_prefill(s.pm, va, &near, seq);
+    (void)pmap_prefill(s.pm, va, &near, seq);
     EXPECT(extracts_nothing(&s, va + VM_PAGE_SIZE));
-    pmap_prefill(s.pm, va, &near, vm_seq_read(&s.seq));
+    (void)pmap_prefill(s.pm, va, &near, vm_seq_read(&s.seq));
     /* What was there stays. */
     EXPECT(extracts(&s, va, contract_frame(8), VM_PROT_READ));
     EXPECT(extracts_nothing(&s, va + 3 * VM_PAGE_SIZE));

@@ -247,10 +247,11 @@ pt_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
 {
     struct pt_cpu *cpu = epoch_enter();
     uint32_t want = near->want;
-    unsigned done = 0;
+    bool same;
 
     vm_spin_lock(&toy_lock);
-    if (pmap_seq_same(pm, seq)) {
+    same = pmap_seq_same(pm, seq);
+    if (same) {
         for (unsigned i = 0; want != 0 && !pmap_revoking(pm); i++) {
             struct toy_slot new = { .pm = pm, .va = va };
             struct vm_page *page;
@@ -261,7 +262,7 @@ pt_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
                 pmap_near_icache(page, prot);
                 new.pa = vm_page_pa(page);
                 new.prot = (uint8_t)prot;
-                done += prefill_one(&new, cpu);
+                (void)prefill_one(&new, cpu);
             }
             va += VM_PAGE_SIZE;
             want >>= 1;
@@ -269,10 +270,20 @@ pt_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
     }
     vm_spin_unlock(&toy_lock);
     epoch_exit(cpu);
-    return done;
+    return same ? near->n : 0;
 }
 
 /* ---- revoking --------------------------------------------------------- */
+
+bool
+pt_restrict_page(struct pmap *pm, vaddr_t va, vm_prot_t keep, bool skip)
+{
+    (void)pm;
+    (void)va;
+    (void)keep;
+    (void)skip;
+    return false;
+}
 
 void
 pt_restrict(struct pmap *pm, vaddr_t start, vaddr_t end, vm_prot_t keep,
