@@ -56,6 +56,14 @@ enter_fence(const struct enter *e, struct pt_cpu *cpu)
     }
 }
 
+static inline void
+enter_publish(void)
+{
+    if (!VM_MUTANT(PUBLISH_SKIPPED)) {
+        pmap_md_publish();
+    }
+}
+
 /* Does an entry map its part of the page, differing in rights at most? */
 static bool
 enter_same(const struct enter *e, unsigned i, pte_t old)
@@ -112,24 +120,41 @@ enter_restrict(const struct enter *e)
 }
 
 /*
+ * Case A, for a page that is one entry: the page's frame beside attr.  False:
+ * it is another.
+ */
+static inline bool
+enter_empty(struct pmap *pm, const struct pt_geo *g, pte_t *slot, vaddr_t va,
+    pte_t new, struct pt_cpu *cpu)
+{
+    if (__builtin_expect(g->frame_shift == 0, 0) ||
+        __builtin_expect(pte_load(slot) != 0, 0) ||
+        __builtin_expect(pmap_revoking(pm), 0)) {
+        return false;
+    }
+    /* Release: the page's contents are there before it is mapped. */
+    __atomic_store_n(slot, new, __ATOMIC_RELEASE);
+    enter_publish();
+    if (PMAP_MD_CACHES_INVALID && asid_is_current(pm, cpu)) {
+        pmap_md_fence(va, asid_of(pm));
+    }
+    return true;
+}
+
+/*
  * Case C as it is met: the entry is what it becomes but for the right to
  * write, which was taken away (pte_restrict()) and comes back.
  */
 static inline bool
-enter_upgrade(const struct enter *e, struct pt_cpu *cpu)
+enter_upgrade(const struct enter *e, pte_t new, struct pt_cpu *cpu)
 {
     const pte_t *leaf = e->g->leaf;
-    pte_t new, old;
+    pte_t old = new ^ leaf[e->prot] ^ leaf[e->prot & ~VM_PROT_WRITE];
 
-    if (e->g->frame_shift == 0) {
+    if (e->g->frame_shift == 0 || !pte_cas(e->slot, &old, new)) {
         return false;
     }
-    new = e->attr | e->pa >> vm_page_shift << e->g->frame_shift;
-    old = new ^ leaf[e->prot] ^ leaf[e->prot & ~VM_PROT_WRITE];
-    if (!pte_cas(e->slot, &old, new)) {
-        return false;
-    }
-    pmap_md_publish();
+    enter_publish();
     if (!VM_MUTANT(FENCE_SKIPPED)) {
         enter_fence(e, cpu);
     }
@@ -142,9 +167,6 @@ enter_any(const struct enter *e, struct pt_cpu *cpu)
 {
     bool empty = false, other = false, more = false;
 
-    if (enter_upgrade(e, cpu)) {
-        return;
-    }
     for (unsigned i = 0; i < e->g->per_page; i++) {
         pte_t old = pte_load(&e->slot[i]);
 
@@ -172,7 +194,7 @@ enter_any(const struct enter *e, struct pt_cpu *cpu)
             continue;
         }
     }
-    pmap_md_publish();
+    enter_publish();
     if (!VM_MUTANT(FENCE_SKIPPED)) {
         enter_fence(e, cpu);
     }
@@ -189,29 +211,32 @@ enter_attr(const struct pt_geo *g, vm_prot_t prot, unsigned flags)
         ((flags & PMAP_WIRED) != 0 ? g->wired : 0);
 }
 
+static inline void
+enter_at(struct enter *e, const struct note *n, struct pmap *pm, vaddr_t va,
+    paddr_t pa, vm_prot_t prot, unsigned flags)
+{
+    e->pm = pm;
+    e->g = n->g;
+    e->slot = note_slot(n, va);
+    e->va = va;
+    e->pa = pa;
+    e->prot = prot;
+    e->attr = enter_attr(n->g, prot, flags);
+}
+
 /* Leaf lock held, sequence compared, hint inserted. */
 static inline void
-enter_set(const struct enter *e, struct pt_cpu *cpu)
+enter_set(const struct enter *e, const struct note *n, struct pt_cpu *cpu)
 {
-    struct enter slow;
+    pte_t new = e->attr | e->pa >> vm_page_shift << e->g->frame_shift;
 
     vm_point();
-    if (e->g->frame_shift != 0 && pte_load(e->slot) == 0 &&
-        !pmap_revoking(e->pm)) {
-        /* Release: the page's contents are there before it is mapped. */
-        __atomic_store_n(e->slot, e->attr |
-            e->pa >> vm_page_shift << e->g->frame_shift, __ATOMIC_RELEASE);
-        if (!VM_MUTANT(PUBLISH_SKIPPED)) {
-            pmap_md_publish();
-        }
-        if (PMAP_MD_CACHES_INVALID) {
-            enter_fence(e, cpu);
-        }
-    } else {
-        /* A copy, so that the hot path keeps *e in registers. */
-        slow = *e;
-        enter_any(&slow, cpu);
+    pt_mark(e->g, n->table, e->slot, e->g->per_page);
+    if (!enter_empty(e->pm, e->g, e->slot, e->va, new, cpu) &&
+        !enter_upgrade(e, new, cpu)) {
+        enter_any(e, cpu);
     }
+    pt_event(cpu, EV_ENTER, 1);
 }
 
 /*
@@ -246,18 +271,21 @@ note_make(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot)
     return note_walk(n, pm, va) ? VM_OK : VM_E_RETRY;
 }
 
-/* page: NULL if it has no reverse map. */
-static inline __attribute__((always_inline)) int
+/*
+ * All of it, inside an epoch section that is left.  page: NULL if it has no
+ * reverse map.
+ */
+static __attribute__((noinline)) int
 enter(struct pmap *pm, vaddr_t va, paddr_t pa, struct vm_page *page,
     vm_prot_t prot, unsigned flags, vm_seq_t seq)
 {
-    struct pt_cpu *cpu = epoch_enter();
+    struct pt_cpu *cpu = &pt_cpu[kern_cpu()];
     struct note *n = note_of(cpu);
     struct vm_page *table;
     struct enter e;
     int error = VM_OK;
 
-    if (__builtin_expect(!note_hit(n, pm, va), 0)) {
+    if (!note_hit(n, pm, va)) {
         error = note_make(pm, va, pa, prot);
         cpu = &pt_cpu[kern_cpu()];
         n = note_of(cpu);
@@ -266,35 +294,79 @@ enter(struct pmap *pm, vaddr_t va, paddr_t pa, struct vm_page *page,
             return error == ENTER_THERE ? VM_OK : error;
         }
     }
-    e.pm = pm;
-    e.g = n->g;
-    e.slot = note_slot(n, va);
-    e.va = va;
-    e.pa = pa;
-    e.prot = prot;
-    e.attr = enter_attr(e.g, prot, flags);
+    enter_at(&e, n, pm, va, pa, prot, flags);
     table = n->table;
     leaf_lock(table);
-    if (__builtin_expect(!pmap_seq_same(pm, seq), 0)) {
+    if (!pmap_seq_same(pm, seq)) {
         error = VM_E_RETRY;
         pt_event(cpu, EV_RETRY, 1);
     } else if (page != NULL) {
         error = pv_insert(page, pm, va);
     }
     if (error == VM_OK) {
-        pt_mark(e.g, table, e.slot, e.g->per_page);
-        enter_set(&e, cpu);
-        pt_event(cpu, EV_ENTER, 1);
+        enter_set(&e, n, cpu);
     }
     leaf_unlock(table);
     epoch_exit(cpu);
     return error;
 }
 
+/* The rest of it, if something is there: leaf lock held, hint inserted. */
+static __attribute__((noinline)) int
+enter_over(struct pmap *pm, vaddr_t va, struct vm_page *page, vm_prot_t prot)
+{
+    struct pt_cpu *cpu = &pt_cpu[kern_cpu()];
+    struct note *n = note_of(cpu);
+    struct vm_page *table = n->table;
+    struct enter e;
+
+    enter_at(&e, n, pm, va, vm_page_pa(page), prot, 0);
+    enter_set(&e, n, cpu);
+    leaf_unlock(table);
+    epoch_exit(cpu);
+    return VM_OK;
+}
+
+/*
+ * Case A as it is nearly always met, in few registers: what does not fit is
+ * left to another function, with which this one ends.
+ */
+static inline __attribute__((always_inline)) int
+enter_quick(struct pmap *pm, vaddr_t va, struct vm_page *page,
+    vm_prot_t prot, vm_seq_t seq)
+{
+    struct pt_cpu *cpu = epoch_enter();
+    struct note *n = note_of(cpu);
+    struct vm_page *table = n->table;
+    const struct pt_geo *g = n->g;
+    pte_t *slot;
+
+    if (__builtin_expect(!note_hit(n, pm, va), 0) ||
+        __builtin_expect(!leaf_try(table), 0)) {
+        return enter(pm, va, vm_page_pa(page), page, prot, 0, seq);
+    }
+    if (__builtin_expect(!pmap_seq_same(pm, seq), 0) ||
+        __builtin_expect(!pv_insert_inline(page, pm, va), 0)) {
+        leaf_unlock(table);
+        return enter(pm, va, vm_page_pa(page), page, prot, 0, seq);
+    }
+    slot = note_slot(n, va);
+    pt_mark(g, table, slot, 1);     /* enter_over() has the rest */
+    if (!enter_empty(pm, g, slot, va, g->leaf[prot] | ((uint64_t)(page -
+            vm_page_array) + vm_page_first) << g->frame_shift, cpu)) {
+        return enter_over(pm, va, page, prot);
+    }
+    pt_event(cpu, EV_ENTER, 1);
+    leaf_unlock(table);
+    epoch_exit(cpu);
+    return VM_OK;
+}
+
 int
 pt_enter(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot,
     unsigned flags, vm_seq_t seq)
 {
+    (void)epoch_enter();
     return enter(pm, va, pa, pv_page(pa), prot, flags, seq);
 }
 
@@ -302,7 +374,7 @@ int
 pt_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
     vm_prot_t prot, vm_seq_t seq)
 {
-    return enter(pm, va, vm_page_pa(page), page, prot, 0, seq);
+    return enter_quick(pm, va, page, prot, seq);
 }
 
 /* ---- prefill ---------------------------------------------------------- */

@@ -65,6 +65,19 @@ leaf_lock(struct vm_page *table)
     }
 }
 
+/* The same, if it is free. */
+static inline bool
+leaf_try(struct vm_page *table)
+{
+    vm_point();
+    if (atomic_exchange_explicit(&table->lockword, VM_PG_LEAF_LOCK,
+            memory_order_acquire) != 0) {
+        return false;
+    }
+    vm_held_acquire(VM_RANK_LEAF);
+    return true;
+}
+
 static inline void
 leaf_unlock(struct vm_page *table)
 {
