@@ -68,6 +68,10 @@
         "pmap_enter() does not compare the map's sequence")             \
     M(ENTER_NO_PENDING, "enter-no-pending",                             \
         "pmap_enter() fills a hole whose flush is under way")           \
+    M(PAGE_NO_PENDING, "page-no-pending",                               \
+        "who finds a page revoked does not mind a flush under way")     \
+    M(PAGE_UNSEEN, "page-unseen",                                       \
+        "a page's revocation is not pending while it is flushed")       \
     M(NOTE_STALE, "note-stale",                                         \
         "the note of a leaf table outlives the table")                  \
     M(PUBLISH_SKIPPED, "publish-skipped",                               \

@@ -53,6 +53,8 @@
     M(RESTRICT_NO_FLUSH, "law4/restrict", HIDDEN(OWN_FENCE))            \
     M(ENTER_NO_SEQ, "enter/seq", "k_contract.enter_seq")                \
     M(ENTER_NO_PENDING, "law4/holes", HIDDEN(ONE_CPU))                  \
+    M(PAGE_NO_PENDING, "law3/two", HIDDEN(ONE_CPU))                     \
+    M(PAGE_UNSEEN, "law3/two", HIDDEN(ONE_CPU))                         \
     M(NOTE_STALE, "table/blank", "k_contract.table_blank")              \
     M(PUBLISH_SKIPPED, "law8/publish", HIDDEN(TCG_ORDER))               \
     M(FENCE_SKIPPED, "law8/fence", HIDDEN(TCG_MISS))                    \

@@ -44,7 +44,8 @@ pt_restrict_page(struct pmap *pm, vaddr_t va, vm_prot_t keep, bool skip)
     if (new == old) {
         leaf_unlock(n->table);
         /* Whose it was to take away has flushed, if nothing is pending. */
-        done = atomic_load_explicit(&pm->pending, memory_order_seq_cst) == 0;
+        done = atomic_load_explicit(&pm->pending,
+            memory_order_seq_cst) == 0 || VM_MUTANT(PAGE_NO_PENDING);
         epoch_exit(cpu);
         return done;
     }

@@ -317,10 +317,12 @@ tlb_batch_skip(struct tlb_batch *b, bool skip)
 
 /* ---- a page by itself, without a batch -------------------------------- */
 
+#define PAGE_PENDING    (VM_MUTANT(PAGE_UNSEEN) ? 0 : PMAP_REVOKING)
+
 void
 tlb_page_begin(struct pmap *pm)
 {
-    (void)atomic_fetch_add_explicit(&pm->pending, PMAP_REVOKING,
+    (void)atomic_fetch_add_explicit(&pm->pending, PAGE_PENDING,
         memory_order_seq_cst);
     vm_point();
 }
@@ -342,12 +344,12 @@ tlb_page_end(struct pmap *pm, vaddr_t va, bool skip)
         f.n = 1;
         f.range[0].start = va;
         f.range[0].end = va + VM_PAGE_SIZE;
-        flush_widen(pm, &f, PMAP_REVOKING);
+        flush_widen(pm, &f, PAGE_PENDING);
         asid_flush(pm, &f);
     }
     vm_point();
     /* Release: as in batch_commit(). */
-    (void)atomic_fetch_sub_explicit(&pm->pending, PMAP_REVOKING,
+    (void)atomic_fetch_sub_explicit(&pm->pending, PAGE_PENDING,
         memory_order_release);
 }
 

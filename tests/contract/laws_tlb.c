@@ -490,6 +490,66 @@ law4_holes(void)
     holes = false;
 }
 
+/*
+ * Two revoke the same page, one by its address, one by its frame, and the
+ * flush of either is late: who finds it gone must not be done before that.
+ */
+static void
+law3_two_cpu(unsigned cpu)
+{
+    vaddr_t va = space_va(&shared, 0);
+    uint64_t value, before;
+
+    space_load(&shared);
+    for (unsigned i = 1; cpu == 0 && i < 60; i++) {
+        atomic_store(&published, 0);
+        space_enter(&shared, va, contract_frame(0), RW);
+        for (unsigned k = 0; k < i % 7; k++) {
+            contract_pause();
+        }
+        if (i % 3 == 0) {
+            space_protect(&shared, va, va + VM_PAGE_SIZE, VM_PROT_READ,
+                NULL);
+        } else {
+            space_remove(&shared, va, va + VM_PAGE_SIZE, NULL);
+            atomic_store(&published, i);
+        }
+        contract_pause();
+    }
+    if (cpu == 0) {
+        atomic_store(&over, true);
+    }
+    while (cpu != 0 && !atomic_load(&over)) {
+        if (cpu == 1) {
+            frame_protect(contract_frame(0), VM_PROT_NONE, NULL);
+            contract_pause();
+            continue;
+        }
+        /* Removed, and not entered again meanwhile. */
+        before = atomic_load(&published);
+        EXPECT(!contract_access(va, VM_PROT_READ, &value) || before == 0 ||
+            atomic_load(&published) != before);
+        contract_pause();
+    }
+    space_leave();
+}
+
+static void
+law3_two(void)
+{
+    vm_set(&pmap_test_delay, 20);
+    for (unsigned round = 0; round < 10; round++) {
+        space_create(&shared);
+        contract_frames_begin(1);
+        atomic_store(&over, false);
+        contract_together(3, law3_two_cpu, round);
+        pmap_check_all();
+        space_destroy(&shared);
+        contract_frames_end();
+    }
+    vm_set(&pmap_test_delay, 0);
+}
+
 /* Entered again with fewer rights: no CPU keeps those that went. */
 void
 law4_restrict(void)
@@ -567,6 +627,7 @@ const struct contract_law contract_laws[] = {
     { "law3/range", law3_range, 0 },
     { "law3/spaces", law3_spaces, 0 },
     { "law3/asids", law3_asids, LAW_FEW_ASIDS },
+    { "law3/two", law3_two, 0 },
     { "law3/destroy", law3_destroy, 0 },
     { "law4/replace", law4_replace, 0 },
     { "law4/holes", law4_holes, 0 },

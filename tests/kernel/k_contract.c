@@ -169,6 +169,7 @@ law_run(const char *name)
     LAW(law3_range, "law3/range")                                       \
     LAW(law3_spaces, "law3/spaces")                                     \
     LAW(law3_asids, "law3/asids")                                       \
+    LAW(law3_two, "law3/two")                                           \
     LAW(law3_destroy, "law3/destroy")                                   \
     LAW(law4_replace, "law4/replace")                                   \
     LAW(law4_holes, "law4/holes")                                       \
