@@ -211,6 +211,7 @@ vm_fault_neighbours(struct vm_fault *f)
     key -= (unsigned)back;
     left = (end - start) >> vm_page_shift;
     if (left == 1) {
+        vm_set(&f->map->around, end);
         return;
     }
     vm_fault_near(f, &near);

@@ -119,26 +119,26 @@ enter_restrict(const struct enter *e)
     tlb_break_end(e->pm);
 }
 
-/*
- * Case A, for a page that is one entry: the page's frame beside attr.  False:
- * it is another.
- */
+/* Case A, of a page that is one entry? */
 static inline bool
-enter_empty(struct pmap *pm, const struct pt_geo *g, pte_t *slot, vaddr_t va,
-    pte_t new, struct pt_cpu *cpu)
+enter_is_empty(struct pmap *pm, const struct pt_geo *g, const pte_t *slot)
 {
-    if (__builtin_expect(g->frame_shift == 0, 0) ||
-        __builtin_expect(pte_load(slot) != 0, 0) ||
-        __builtin_expect(pmap_revoking(pm), 0)) {
-        return false;
-    }
+    return __builtin_expect(g->frame_shift != 0, 1) &&
+        __builtin_expect(pte_load(slot) == 0, 1) &&
+        __builtin_expect(!pmap_revoking(pm), 1);
+}
+
+/* Then this. */
+static inline void
+enter_fill(struct pmap *pm, pte_t *slot, vaddr_t va, pte_t new,
+    struct pt_cpu *cpu)
+{
     /* Release: the page's contents are there before it is mapped. */
     __atomic_store_n(slot, new, __ATOMIC_RELEASE);
     enter_publish();
     if (PMAP_MD_CACHES_INVALID && asid_is_current(pm, cpu)) {
         pmap_md_fence(va, asid_of(pm));
     }
-    return true;
 }
 
 /*
@@ -151,7 +151,8 @@ enter_upgrade(const struct enter *e, pte_t new, struct pt_cpu *cpu)
     const pte_t *leaf = e->g->leaf;
     pte_t old = new ^ leaf[e->prot] ^ leaf[e->prot & ~VM_PROT_WRITE];
 
-    if (e->g->frame_shift == 0 || !pte_cas(e->slot, &old, new)) {
+    if (e->g->frame_shift == 0 || pte_load(e->slot) != old ||
+        !pte_cas(e->slot, &old, new)) {
         return false;
     }
     enter_publish();
@@ -232,8 +233,9 @@ enter_set(const struct enter *e, const struct note *n, struct pt_cpu *cpu)
 
     vm_point();
     pt_mark(e->g, n->table, e->slot, e->g->per_page);
-    if (!enter_empty(e->pm, e->g, e->slot, e->va, new, cpu) &&
-        !enter_upgrade(e, new, cpu)) {
+    if (enter_is_empty(e->pm, e->g, e->slot)) {
+        enter_fill(e->pm, e->slot, e->va, new, cpu);
+    } else if (!enter_upgrade(e, new, cpu)) {
         enter_any(e, cpu);
     }
     pt_event(cpu, EV_ENTER, 1);
@@ -311,55 +313,78 @@ enter(struct pmap *pm, vaddr_t va, paddr_t pa, struct vm_page *page,
     return error;
 }
 
-/* The rest of it, if something is there: leaf lock held, hint inserted. */
+/*
+ * The rest of enter_noted(), if something is there, or another's hint: leaf
+ * lock held, sequence compared.
+ */
 static __attribute__((noinline)) int
 enter_over(struct pmap *pm, vaddr_t va, struct vm_page *page, vm_prot_t prot)
 {
     struct pt_cpu *cpu = &pt_cpu[kern_cpu()];
     struct note *n = note_of(cpu);
     struct vm_page *table = n->table;
+    int error = pv_insert(page, pm, va);
     struct enter e;
 
-    enter_at(&e, n, pm, va, vm_page_pa(page), prot, 0);
-    enter_set(&e, n, cpu);
+    if (error == VM_OK) {
+        enter_at(&e, n, pm, va, vm_page_pa(page), prot, 0);
+        enter_set(&e, n, cpu);
+    }
     leaf_unlock(table);
     epoch_exit(cpu);
-    return VM_OK;
+    return error;
 }
 
 /*
- * Case A as it is nearly always met, in few registers: what does not fit is
- * left to another function, with which this one ends.
+ * enter() where this CPU's note serves, case A as it is nearly always met, in
+ * few registers: what does not fit is left to another function, with which
+ * this one ends.
  */
 static inline __attribute__((always_inline)) int
-enter_quick(struct pmap *pm, vaddr_t va, struct vm_page *page,
-    vm_prot_t prot, vm_seq_t seq)
+enter_noted(struct pt_cpu *cpu, struct pmap *pm, vaddr_t va,
+    struct vm_page *page, vm_prot_t prot, vm_seq_t seq)
 {
-    struct pt_cpu *cpu = epoch_enter();
     struct note *n = note_of(cpu);
     struct vm_page *table = n->table;
     const struct pt_geo *g = n->g;
     pte_t *slot;
 
-    if (__builtin_expect(!note_hit(n, pm, va), 0) ||
-        __builtin_expect(!leaf_try(table), 0)) {
+    if (__builtin_expect(!leaf_try(table), 0)) {
         return enter(pm, va, vm_page_pa(page), page, prot, 0, seq);
     }
-    if (__builtin_expect(!pmap_seq_same(pm, seq), 0) ||
-        __builtin_expect(!pv_insert_inline(page, pm, va), 0)) {
+    if (__builtin_expect(!pmap_seq_same(pm, seq), 0)) {
+        pt_event(cpu, EV_RETRY, 1);
         leaf_unlock(table);
-        return enter(pm, va, vm_page_pa(page), page, prot, 0, seq);
+        epoch_exit(cpu);
+        return VM_E_RETRY;
     }
     slot = note_slot(n, va);
-    pt_mark(g, table, slot, 1);     /* enter_over() has the rest */
-    if (!enter_empty(pm, g, slot, va, g->leaf[prot] | ((uint64_t)(page -
-            vm_page_array) + vm_page_first) << g->frame_shift, cpu)) {
+    if (__builtin_expect(!pv_insert_inline(page, pm, va), 0) ||
+        !enter_is_empty(pm, g, slot)) {
         return enter_over(pm, va, page, prot);
     }
+    pt_mark(g, table, slot, 1);
+    enter_fill(pm, slot, va, g->leaf[prot] | ((uint64_t)(page -
+        vm_page_array) + vm_page_first) << g->frame_shift, cpu);
     pt_event(cpu, EV_ENTER, 1);
     leaf_unlock(table);
     epoch_exit(cpu);
     return VM_OK;
+}
+
+/* The same without a note. */
+static __attribute__((noinline)) int
+enter_missed(struct pmap *pm, vaddr_t va, struct vm_page *page,
+    vm_prot_t prot, vm_seq_t seq)
+{
+    int error = note_make(pm, va, vm_page_pa(page), prot);
+    struct pt_cpu *cpu = &pt_cpu[kern_cpu()];
+
+    if (error != VM_OK) {
+        epoch_exit(cpu);
+        return error == ENTER_THERE ? VM_OK : error;
+    }
+    return enter_noted(cpu, pm, va, page, prot, seq);
 }
 
 int
@@ -374,7 +399,12 @@ int
 pt_enter_page(struct pmap *pm, vaddr_t va, struct vm_page *page,
     vm_prot_t prot, vm_seq_t seq)
 {
-    return enter_quick(pm, va, page, prot, seq);
+    struct pt_cpu *cpu = epoch_enter();
+
+    if (__builtin_expect(!note_hit(note_of(cpu), pm, va), 0)) {
+        return enter_missed(pm, va, page, prot, seq);
+    }
+    return enter_noted(cpu, pm, va, page, prot, seq);
 }
 
 /* ---- prefill ---------------------------------------------------------- */

@@ -6,9 +6,9 @@
  * neighbour, so this CPU's note (pt_note.h) names its leaf table: no walk,
  * and no batch, since there is one pmap and one address to be flushed.  The
  * order is that of every revocation: pending, the edit under the leaf lock,
- * the flush.  Where there is no leaf table, or the page was found revoked
- * and another may not be done with that, nothing has happened, and
- * pt_restrict() does it.
+ * the flush.  Where a large leaf stands, or the page was found revoked and
+ * another may not be done with that, nothing has happened, and pt_restrict()
+ * does it.
  *
  * Locks: leaf (LEAF)
  */
@@ -22,6 +22,38 @@ page_restrict(const struct pt_geo *g, pte_t old, vm_prot_t keep)
         pte_restrict(pt_f(g), old, keep);
 }
 
+/*
+ * Is there no leaf table for va, nor what stands in place of one?  A mark
+ * (pt_large.c) is something: who set it may not yet have seen the sequence.
+ */
+static bool
+page_is_nowhere(uint64_t root, vaddr_t va)
+{
+    const struct pt_geo *g = pt_root_geo(root);
+    paddr_t table = pt_root_pa(root);
+
+    if (root == 0 || !pt_reaches(g, va)) {
+        return root == 0;
+    }
+    for (int level = pt_top(g); level > 0; level--) {
+        pte_t pte = pte_load(pt_slot(g, table, level, va));
+
+        if (!pt_leads(g, pte, level)) {
+            return pte == 0;
+        }
+        table = pt_child(g, pte, level);
+    }
+    return false;
+}
+
+/* Whose it was to take away has flushed, if nothing is pending. */
+static inline bool
+page_is_quiet(struct pmap *pm)
+{
+    return atomic_load_explicit(&pm->pending, memory_order_seq_cst) == 0 ||
+        VM_MUTANT(PAGE_NO_PENDING);
+}
+
 bool
 pt_restrict_page(struct pmap *pm, vaddr_t va, vm_prot_t keep, bool skip)
 {
@@ -31,8 +63,12 @@ pt_restrict_page(struct pmap *pm, vaddr_t va, vm_prot_t keep, bool skip)
     pte_t *slot, old, new;
     bool done;
 
-    if ((!note_hit(n, pm, va) && !note_walk(n, pm, va)) ||
-        n->g->per_page != 1) {
+    if (!note_hit(n, pm, va) && !note_walk(n, pm, va)) {
+        done = page_is_nowhere(pt_root(pm), va) && page_is_quiet(pm);
+        epoch_exit(cpu);
+        return done;
+    }
+    if (n->g->per_page != 1) {
         epoch_exit(cpu);
         return false;
     }
@@ -43,9 +79,7 @@ pt_restrict_page(struct pmap *pm, vaddr_t va, vm_prot_t keep, bool skip)
     new = page_restrict(g, old, keep);
     if (new == old) {
         leaf_unlock(n->table);
-        /* Whose it was to take away has flushed, if nothing is pending. */
-        done = atomic_load_explicit(&pm->pending,
-            memory_order_seq_cst) == 0 || VM_MUTANT(PAGE_NO_PENDING);
+        done = page_is_quiet(pm);
         epoch_exit(cpu);
         return done;
     }
