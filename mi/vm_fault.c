@@ -120,8 +120,9 @@ vm_fault_above(struct vm_fault *f, vm_pgno_t pgno, unsigned n)
  * [start, end) around f->va: aligned, as nothing is known.  Where the last
  * window ended, somebody goes through memory: what lies behind is there, so
  * it is twice as much ahead, and no more than he has gone through already.
+ * Returns how many pages that are.
  */
-static inline void
+static inline unsigned
 vm_fault_window(const struct vm_fault *f, vaddr_t *start, vaddr_t *end)
 {
     struct vm_map *map = f->map;
@@ -138,8 +139,8 @@ vm_fault_window(const struct vm_fault *f, vaddr_t *start, vaddr_t *end)
     } else {
         *start = f->va & ~(((vsize_t)around << vm_page_shift) - 1);
     }
-    vm_set(&map->ahead, n);
     *end = *start + ((vsize_t)n << vm_page_shift);
+    return n;
 }
 
 /* What neighbours may have: those that are clean, and those that are not. */
@@ -165,20 +166,21 @@ vm_fault_leaf(struct vm_fault *f, struct pmap_near *near, vaddr_t va,
 {
     unsigned key = (unsigned)obj_pgno & (VM_RADIX_RUN - 1);
     uint32_t all = UINT32_MAX >> (VM_RADIX_RUN - near->n), used;
-    uint32_t self = f->va - va < ((vsize_t)near->n << vm_page_shift) ?
-        (uint32_t)1 << ((f->va - va) >> vm_page_shift) : 0;
 
     near->slot = vm_radix_leaf(&f->obj->pages, obj_pgno, &used);
     if (near->slot == NULL) {
         return 0;
     }
     near->slot += key;
-    near->want = all;
+    near->want = used >> key & all;
     if (f->obj != f->top) {
         near->want &= ~vm_fault_above(f, pgno, near->n);
     }
-    /* What is empty, and f's own page, is met again, and passed over. */
-    return (near->want & (used >> key) & ~self) == 0 ? near->n :
+    /* All in a row is quickest, f's own page, which is there, included. */
+    if (near->want != all && f->va - va < (vsize_t)near->n << vm_page_shift) {
+        near->want &= ~((uint32_t)1 << ((f->va - va) >> vm_page_shift));
+    }
+    return near->want == 0 ? near->n :
         pmap_prefill(f->map->pmap, va, near, f->look.seq);
 }
 
@@ -186,19 +188,19 @@ vm_fault_leaf(struct vm_fault *f, struct pmap_near *near, vaddr_t va,
  * Map the neighbours that are there already.  Only where every object
  * above the one that has the page is known not to hold the neighbour: top
  * and its shadow are both locked, deeper chains are left alone.  And only
- * those that the page's leaf of the radix tree holds, and the leaves behind
- * it: that many are found with one descent is what makes them cheap.
+ * those that the page's leaf of the radix tree holds, since that many are
+ * found with one descent is what makes them cheap; and the leaves behind it
+ * for somebody who has gone through as much already.
  */
 static __attribute__((noinline)) void
 vm_fault_neighbours(struct vm_fault *f)
 {
     unsigned key = (unsigned)f->obj_pgno & (VM_RADIX_RUN - 1);
     struct pmap_near near;
-    vm_pgno_t back, left;
+    vm_pgno_t back, left, pgno, obj_pgno;
     vaddr_t start, end;
-    unsigned n;
+    unsigned n, window = vm_fault_window(f, &start, &end);
 
-    vm_fault_window(f, &start, &end);
     start = start < f->look.start ? f->look.start : start;
     if (end > f->look.end && !VM_MUTANT(AROUND_PAST_ENTRY)) {
         end = f->look.end;
@@ -214,19 +216,24 @@ vm_fault_neighbours(struct vm_fault *f)
         vm_set(&f->map->around, end);
         return;
     }
+    if (window <= VM_RADIX_RUN && left > VM_RADIX_RUN - key) {
+        left = VM_RADIX_RUN - key;
+    }
     vm_fault_near(f, &near);
-    back = -back;
+    pgno = f->pgno - back;
+    obj_pgno = f->obj_pgno - back;
+    back = 0;
     do {
         near.n = left < VM_RADIX_RUN - key ? (unsigned)left :
             VM_RADIX_RUN - key;
-        n = vm_fault_leaf(f, &near, start, f->pgno + back,
-            f->obj_pgno + back);
+        n = vm_fault_leaf(f, &near, start, pgno + back, obj_pgno + back);
         start += (vsize_t)n << vm_page_shift;
         back += n;
         left -= n;
         key = 0;
     } while (left != 0 && n == near.n);
     vm_set(&f->map->around, start);
+    vm_set(&f->map->ahead, (unsigned)back);
 }
 
 VM_FAULT_INLINE int

@@ -84,7 +84,7 @@ struct vm_map {
     _Atomic uint32_t ref_count;
     bool waiting;               /* (m) somebody waits for TRANSITION */
     _Atomic vaddr_t around;     /* where the last fault-around ended */
-    _Atomic unsigned ahead;     /* and how many pages its window had */
+    _Atomic unsigned ahead;     /* and how many pages it was */
     struct vm_hints *_Atomic hints;     /* (m) written: vm_map_doze() */
     _Atomic uint32_t rest;      /* the embedder's own; 0 at first */
     struct vm_map *all_next, *all_prev;     /* (l) vm_map_list_lock */

@@ -210,7 +210,7 @@ void vm_page_check(void);
 /* Neighbours that a fault may map: pmap_prefill(). */
 struct pmap_near {
     const uintptr_t *slot;      /* as a leaf of an object's tree has them */
-    uint32_t want;              /* bit i: look at slot[i], maybe empty */
+    uint32_t want;              /* bit i: look at slot[i], not empty */
     unsigned n;                 /* of them; behind that want is 0 */
     vm_prot_t prot[2];          /* of a page that is clean, that is not */
 };
@@ -226,8 +226,8 @@ vm_near_look(uintptr_t slot, const vm_prot_t prot[2], unsigned *which)
     struct vm_page *p = (struct vm_page *)slot;
     uint32_t flags;
 
-    if (slot == 0 || (slot & 1) != 0) {
-        return NULL;            /* nothing, or in swap */
+    if ((slot & 1) != 0) {
+        return NULL;            /* in swap */
     }
     flags = vm_page_flags(p);
     if (((flags & VM_PG_NO_DATA) |

@@ -466,8 +466,7 @@ prefill_dense(const struct enter *e, const struct pmap_near *near,
         unsigned which;
         uint32_t flags;
 
-        if (__builtin_expect(what == 0, 0) ||
-            __builtin_expect((what & 1) != 0, 0) ||
+        if (__builtin_expect((what & 1) != 0, 0) ||
             __builtin_expect(pte_load(slot) != 0 &&
                 !VM_MUTANT(PREFILL_REPLACES), 0) ||
             __builtin_expect(!prefill_may(pm), 0)) {
@@ -495,14 +494,15 @@ prefill_dense(const struct enter *e, const struct pmap_near *near,
 
 /* The same for some of them, or code. */
 static __attribute__((noinline)) unsigned
-prefill_some(const struct enter *e, const struct pmap_near *near,
+prefill_some(const struct enter *e, const struct pmap_near *from,
     uint32_t want)
 {
     pte_t leaf[2];
-    const unsigned up = prefill_leaf(e, near, leaf);
-    const bool exec = (near->prot[0] & VM_PROT_EXEC) != 0;
+    const unsigned up = prefill_leaf(e, from, leaf);
+    const struct pmap_near near = *from;
+    const bool exec = (near.prot[0] & VM_PROT_EXEC) != 0;
     const vsize_t size = VM_PAGE_SIZE;
-    const uintptr_t *source = near->slot;
+    const uintptr_t *source = near.slot;
     struct pmap *pm = e->pm;
     vaddr_t va = e->va;
     pte_t *slot = e->slot;
@@ -515,13 +515,13 @@ prefill_some(const struct enter *e, const struct pmap_near *near,
         if ((want & 1) == 0 ||
             (pte_load(slot) != 0 && !VM_MUTANT(PREFILL_REPLACES)) ||
             !prefill_may(pm) ||
-            (page = vm_near_look(*source, near->prot, &which)) == NULL ||
+            (page = vm_near_look(*source, near.prot, &which)) == NULL ||
             !pv_insert_cheap(page, pm, va)) {
             continue;
         }
         /* In step already: vm_near_look() has seen that nobody may write. */
         if (exec && (vm_page_flags(page) & VM_PG_ICACHE) == 0) {
-            pmap_near_icache(page, near->prot[which]);
+            pmap_near_icache(page, near.prot[which]);
         }
         __atomic_store_n(slot, leaf[which] +
             ((uint64_t)(uintptr_t)page << up), __ATOMIC_RELAXED);
