@@ -226,7 +226,7 @@ enter_at(struct enter *e, const struct note *n, struct pmap *pm, vaddr_t va,
 }
 
 /* Leaf lock held, sequence compared, hint inserted. */
-static inline void
+static inline __attribute__((always_inline)) void
 enter_set(const struct enter *e, const struct note *n, struct pt_cpu *cpu)
 {
     pte_t new = e->attr | e->pa >> vm_page_shift << e->g->frame_shift;
