@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The note that each CPU keeps of the leaf table that it reached last
- * (pt_enter.c): two CPUs that enter, an unlinker (discard), a revoker, freeing
+ * (pt_note.h): two CPUs that enter, an unlinker (discard), a revoker, freeing
  * of tables after a grace period, reuse of their frames.
  *
  * One address space, one address: the root has one upper entry, a table has one
