@@ -49,10 +49,14 @@ vm_object_alloc(vm_pgno_t npages, uint32_t flags,
     o->owner = NULL;
     o->npages = npages;
     o->pages = (struct vm_radix){ 0 };
+    /* In parts that the compiler stores, word for word: a call of memset()
+     * would cost more than all the rest. */
+    atomic_signal_fence(memory_order_seq_cst);
     o->shadow = NULL;
     o->shadow_pgno = 0;
     o->copy = NULL;
     o->fronts = NULL;
+    atomic_signal_fence(memory_order_seq_cst);
     o->front_next = NULL;
     o->front_prev = NULL;
     o->pager = NULL;
@@ -269,6 +273,18 @@ vm_object_new_page(struct vm_object *o, vm_pgno_t pgno, uint32_t flags,
         return NULL;
     }
     return p;
+}
+
+void
+vm_object_add_pages(struct vm_object *o, vm_pgno_t pgno,
+    struct vm_page *const p[], unsigned n, uint32_t flags)
+{
+    vm_radix_put(&o->pages, pgno, p, n);
+    for (unsigned i = 0; i < n; i++) {
+        vm_set(&p[i]->object, o);
+        vm_set(&p[i]->pgno, pgno + i);
+        vm_set(&p[i]->flags, flags);
+    }
 }
 
 /*

@@ -77,6 +77,7 @@ struct vm_statistics {
     uint64_t forks;             /* (=) */
     uint64_t pageins, pageouts, reclaims;
     uint64_t mismatches;        /* translations that broke a law: none */
+    uint64_t made_ahead;        /* (=) pages made before they were asked for */
     uint64_t page_size;
     uint64_t pages_free, pages_object, pages_table, pages_kernel;
     uint64_t pages_wired, pages_modified;
