@@ -9,9 +9,9 @@
  * most of what a fault costs is coming and going.  So a fault to write just
  * where the last made page ended makes twice as many as the last: zero pages
  * of an anonymous object, or copies of what the shadow has.  Who writes here
- * and there gets what it asks for, and no more.  Never more pages are made
- * ahead than this run of faults has asked for and used, and none when memory
- * is not plenty.
+ * and there gets what it asks for, and no more; so does the kernel, where it
+ * faults for a program.  Never more pages are made ahead than this run of
+ * faults has asked for and used, and none when memory is not plenty.
  *
  * A page made ahead is as one that was asked for: charged, modified, private.
  * What cannot be had at once (a page that is in swap, with a pager, above a

@@ -361,7 +361,7 @@ vm_fault_try(struct vm_fault *f)
         } else {
             if ((f->kind == VM_STAT_FAULT_ZERO ||
                 f->kind == VM_STAT_FAULT_COPY) &&
-                f->action == VM_FAULT_ENTER && f->own) {
+                f->thread != NULL && f->own) {
                 vm_fault_made(f);
             }
             if (f->collapse) {

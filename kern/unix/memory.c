@@ -8,7 +8,6 @@
  */
 #include "file.h"
 #include "mem.h"
-#include "pmap.h"
 #include "proc.h"
 
 #define MADV_NORMAL     0
@@ -90,17 +89,10 @@ mem_populate(struct vm_map *map, vaddr_t start, vsize_t size,
 
     for (vsize_t off = 0; off < size && error == VM_OK;
         off += VM_PAGE_SIZE) {
-        vm_prot_t prot;
-        paddr_t pa;
-
         if (proc_signal_pending()) {
             return VM_E_INTR;
         }
-        /* A fault brings neighbours, too. */
-        if (!pmap_extract(map->pmap, start + off, &pa, &prot) ||
-            (access & ~prot) != 0) {
-            error = vm_fault(map, start + off, access);
-        }
+        error = vm_fault(map, start + off, access);
     }
     return error;
 }

@@ -423,6 +423,7 @@ UTEST(ahead)
     for (size_t i = 0; i < 4; i++) {
         WRITE(p + i * page);
     }
+    UCHECK(vm_check(mach_task_self()) == KERN_SUCCESS);
     for (size_t i = 4; i < 7; i++) {
         UCHECK(read(data[0], p + i * page, 1) == 1 &&
             *(volatile char *)(p + i * page) == 7);
