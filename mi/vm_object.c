@@ -661,16 +661,18 @@ struct vm_object *
 vm_object_chain_find(struct vm_object *o, vm_pgno_t *pgno, vm_slot_t *slot)
 {
     struct vm_object *top = o;
+    vm_pgno_t k = *pgno;
 
     for (;;) {
-        struct vm_object *back;
+        vm_slot_t found = vm_radix_lookup(&o->pages, k);
+        struct vm_object *back = o->shadow;
 
-        *slot = vm_radix_lookup(&o->pages, *pgno);
-        back = o->shadow;
-        if (*slot != VM_SLOT_EMPTY || back == NULL) {
+        if (found != VM_SLOT_EMPTY || back == NULL) {
+            *pgno = k;
+            *slot = found;
             return o;
         }
-        *pgno += o->shadow_pgno;
+        k += o->shadow_pgno;
         vm_object_lock(back);
         if (o != top) {
             vm_object_unlock(o);
