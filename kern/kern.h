@@ -88,7 +88,7 @@ void kern_option_bootstrap(const char *cmdline);
 /* ---- bytes and strings, as in C11 7.24 --------------------------------
  *
  * memset, memcpy and memcmp are in vm_kern.h.  <md_cpu.h> may define
- *   MD_PAGE_CLEAR  and md_page_clear(void *p, size_t n)
+ *   MD_PAGE_CLEAR  and md_page_clear(void *p, size_t n), which returns p
  *   MD_PAGE_COPY   and md_page_copy(void *to, const void *from, size_t n)
  * inline, for n bytes at addresses that are multiples of 4096, n too: with
  * instructions that are faster than stores of words.

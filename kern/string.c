@@ -44,8 +44,7 @@ memset(void *to, int c, size_t n)
 
 #ifdef MD_PAGE_CLEAR
     if (c == 0 && whole_pages(to, n)) {
-        md_page_clear(to, n);
-        return to;
+        return md_page_clear(to, n);
     }
 #endif
     while (n > 0 && !aligned(d, WORD)) {

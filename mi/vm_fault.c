@@ -40,27 +40,22 @@
 
 unsigned vm_fault_around = 16;
 
-/* The slow half of the lookup; the map may be locked and stays so. */
+/* vm_map_prepare() where the map is locked, or has to be, and stays so. */
 static __attribute__((noinline)) int
 vm_fault_prepare(struct vm_fault *f)
 {
-    bool write = f->own;
-    int error;
-
-    f->progress = true;
     if (f->action == VM_FAULT_WIRE && !f->map_locked) {
         /* The entry is in transition by our own doing: do not wait. */
         vm_mutex_lock(&f->map->lock);
         f->map_locked = true;
     }
-    if (f->map_locked && (f->action == VM_FAULT_WIRE ||
-        (f->look.attr & VM_ATTR_TRANSITION) == 0)) {
-        error = vm_map_prepare_locked(f->map, f->va, write);
-    } else {
+    if (f->action != VM_FAULT_WIRE &&
+        (f->look.attr & VM_ATTR_TRANSITION) != 0) {
+        /* It waits, and holds no lock meanwhile. */
         vm_fault_unlock_all(f);
-        error = vm_map_prepare(f->map, f->va, write);
+        return vm_map_prepare(f->map, f->va, f->own, &f->look);
     }
-    return error == VM_OK ? VM_E_RETRY : error;
+    return vm_map_prepare_locked(f->map, f->va, f->own, &f->look);
 }
 
 /* Rights for a page of top (or of obj, below it) that f may see. */
@@ -339,11 +334,33 @@ vm_fault_page_quick(struct vm_fault *f)
     return vm_fault_page(f);
 }
 
+/* Is the entry as f needs it, or is it the slow half's first? */
+static inline bool
+vm_fault_is_prepared(const struct vm_fault *f)
+{
+    uint32_t attr = f->look.attr;
+
+    return f->look.object != NULL &&
+        !(f->own && (attr & VM_ATTR_NEEDS_COPY) != 0) &&
+        ((attr & VM_ATTR_TRANSITION) == 0 || f->action == VM_FAULT_WIRE);
+}
+
+/* f's page was made, for a write, and entered: are there to be more? */
+VM_FAULT_INLINE void
+vm_fault_made(struct vm_fault *f)
+{
+    vaddr_t made = vm_get(&f->map->made);
+
+    vm_set(&f->map->made, f->va + VM_PAGE_SIZE + 1);
+    if (vm_trunc_page(made) == f->va) {
+        vm_fault_make_ahead(f, (unsigned)(made - f->va));
+    }
+}
+
 /* One attempt, with or without the map's lock; VM_E_NOSPACE: no table. */
 VM_FAULT_INLINE int
 vm_fault_try(struct vm_fault *f)
 {
-    uint32_t attr;
     int error = VM_MUTANT(NO_RECHECK) && f->waited != NULL ?
         (f->look.seq = vm_seq_read(&f->map->seq), VM_OK) : f->map_locked ?
         vm_map_lookup_locked(f->map, f->va, &f->look) :
@@ -352,15 +369,21 @@ vm_fault_try(struct vm_fault *f)
     if (error != VM_OK) {
         return error;
     }
-    attr = f->look.attr;
-    if ((f->access & ~VM_ATTR_PROT(attr)) != 0) {
+    if ((f->access & ~VM_ATTR_PROT(f->look.attr)) != 0) {
         return VM_E_PROT;
     }
-    if (f->look.object == NULL ||
-        (f->own && (attr & VM_ATTR_NEEDS_COPY) != 0) ||
-        ((attr & VM_ATTR_TRANSITION) != 0 &&
-        f->action != VM_FAULT_WIRE)) {
-        return vm_fault_prepare(f);
+    if (!vm_fault_is_prepared(f)) {
+        f->progress = true;
+        error = f->map_locked || f->action == VM_FAULT_WIRE ?
+            vm_fault_prepare(f) :
+            vm_map_prepare(f->map, f->va, f->own, &f->look);
+        if (error != VM_OK) {
+            return error;
+        }
+        if ((f->access & ~VM_ATTR_PROT(f->look.attr)) != 0 ||
+            !vm_fault_is_prepared(f)) {
+            return VM_E_RETRY;      /* it has changed meanwhile */
+        }
     }
     f->top = f->look.object;
     f->obj = f->top;
@@ -383,8 +406,15 @@ vm_fault_try(struct vm_fault *f)
             vm_fault_undo(f);
             /* No page table: another lack than that of a frame. */
             error = error == VM_E_NOMEM ? VM_E_NOSPACE : error;
-        } else if (f->collapse) {
-            vm_object_collapse(f->top);
+        } else {
+            if ((f->kind == VM_STAT_FAULT_ZERO ||
+                f->kind == VM_STAT_FAULT_COPY) &&
+                f->thread != NULL && f->own) {
+                vm_fault_made(f);
+            }
+            if (f->collapse) {
+                vm_object_collapse(f->top);
+            }
         }
         if (error == VM_OK && f->obj == f->top) {
             /* The same; nobody looks at *f any more. */

@@ -97,6 +97,13 @@ int vm_object_read_page(struct vm_object *o, vm_pgno_t pgno, void *buf)
  */
 extern unsigned vm_fault_around;
 
+/*
+ * Pages made by one fault to write, at most, where somebody fills memory in
+ * order (vm_ahead.c): a power of two; 1: only what is asked for, more than
+ * 32 is 32.
+ */
+extern unsigned vm_fault_ahead;
+
 /* Everything of mi/ and pmap/, in order; RAM is already released. */
 int vm_init(void) VM_MUST_CHECK;
 

@@ -81,6 +81,13 @@ int vm_fault_resident(struct vm_map *map, vaddr_t va) VM_MUST_CHECK;
 bool vm_large_fill(struct vm_fault *f);
 bool vm_large_enter(struct vm_fault *f, vm_prot_t prot);
 
+/*
+ * vm_ahead.c: the page that was just made, to be written, lies where the last
+ * one ended, of so many: make the next ones, too.
+ * => Locks: top (takes its shadow)
+ */
+void vm_fault_make_ahead(struct vm_fault *f, unsigned last);
+
 /* Drop the objects' locks; and the map's. */
 void vm_fault_unlock_objects(struct vm_fault *f);
 void vm_fault_unlock_all(struct vm_fault *f);

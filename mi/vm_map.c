@@ -162,41 +162,59 @@ vm_map_lookup_locked(struct vm_map *map, vaddr_t va, struct vm_lookup *out)
     return VM_OK;
 }
 
-/* The hint did not serve. */
-static __attribute__((noinline)) int
+/* Once; VM_E_RETRY: the map was changed meanwhile. */
+static inline int
 lookup_walk(struct vm_map *map, vaddr_t va, struct vm_lookup *out)
+{
+    vm_seq_t seq = vm_seq_read(&map->seq);
+    struct vm_lookup found;
+    struct vm_map_entry *e;
+
+    if ((seq & 1) != 0) {
+        return VM_E_RETRY;
+    }
+    e = vm_map_tree_walk(map, va);
+    if (e != NULL) {
+        lookup_read(e, va, &found);
+        found.seq = seq;
+    }
+    if (!vm_seq_valid(&map->seq, seq)) {
+        return VM_E_RETRY;
+    }
+    if (e == NULL) {
+        return VM_E_ADDRESS;
+    }
+    link_set(&map->hint, e);
+    *out = found;
+    return VM_OK;
+}
+
+/* Somebody edits the map just now: again, and in the end stand in line. */
+static __attribute__((noinline)) int
+lookup_again(struct vm_map *map, vaddr_t va, struct vm_lookup *out)
 {
     int error;
 
-    for (unsigned i = 0; i < VM_MAP_LOOKUPS; i++) {
-        struct vm_lookup found = { 0 };
-        struct vm_map_entry *e;
-
-        found.seq = vm_seq_read(&map->seq);
-        if ((found.seq & 1) != 0) {
-            kern_relax();
-            continue;
+    for (unsigned i = 1; i < VM_MAP_LOOKUPS; i++) {
+        kern_relax();
+        error = lookup_walk(map, va, out);
+        if (error != VM_E_RETRY) {
+            return error;
         }
-        e = vm_map_tree_walk(map, va);
-        if (e != NULL) {
-            lookup_read(e, va, &found);
-        }
-        if (!vm_seq_valid(&map->seq, found.seq)) {
-            kern_relax();
-            continue;
-        }
-        if (e == NULL) {
-            return VM_E_ADDRESS;
-        }
-        link_set(&map->hint, e);
-        *out = found;
-        return VM_OK;
     }
-    /* Somebody edits and edits: stand in line. */
     vm_map_lock(map);
     error = vm_map_lookup_locked(map, va, out);
     vm_map_unlock(map);
     return error;
+}
+
+/* The hint did not serve. */
+static __attribute__((noinline)) int
+lookup_tree(struct vm_map *map, vaddr_t va, struct vm_lookup *out)
+{
+    int error = lookup_walk(map, va, out);
+
+    return error == VM_E_RETRY ? lookup_again(map, va, out) : error;
 }
 
 int
@@ -217,7 +235,7 @@ vm_map_lookup(struct vm_map *map, vaddr_t va, struct vm_lookup *out)
             return VM_OK;
         }
     }
-    return lookup_walk(map, va, out);
+    return lookup_tree(map, va, out);
 }
 
 struct vm_map_entry *
@@ -563,30 +581,49 @@ resolve_is_mine(struct vm_map *map, struct vm_object *object)
     return mine;
 }
 
-int
-vm_map_resolve(struct vm_map *map, struct vm_map_entry *e, bool write)
+/* e has another object from here on, and need not be copied any more. */
+static inline void
+resolve_set(struct vm_map *map, struct vm_map_entry *e,
+    struct vm_object *object, vm_pgno_t pgno)
 {
-    struct vm_object *object = vm_get(&e->object), *back = NULL;
-    uint32_t attr = vm_get(&e->attr);
-    vm_pgno_t pgno = vm_get(&e->pgno);
-    int error = VM_OK;
+    vm_seq_begin(&map->seq);
+    vm_set(&e->object, object);
+    vm_set(&e->pgno, pgno);
+    vm_set(&e->attr, vm_get(&e->attr) & ~VM_ATTR_NEEDS_COPY);
+    vm_seq_end(&map->seq);
+}
 
-    KASSERT(vm_map_is_locked(map));
-    if (object == NULL) {
-        KASSERT((attr & VM_ATTR_NEEDS_COPY) == 0);
-        error = vm_object_create(vm_map_entry_pages(e), map, &object);
-        if (error == VM_OK && VM_ATTR_SERVER(attr) != 0) {
-            vm_object_set_missing(object);
-        }
-        pgno = 0;
-    } else if (!write || (attr & VM_ATTR_NEEDS_COPY) == 0) {
-        return VM_OK;
-    } else if (!resolve_is_mine(map, object)) {
-        back = object;
-        error = vm_object_shadow(back, pgno, vm_map_entry_pages(e), map,
-            &object);
-        pgno = 0;
+/* Fresh memory: its object is made when it is touched. */
+static int
+resolve_fresh(struct vm_map *map, struct vm_map_entry *e)
+{
+    struct vm_object *object;
+    int error = vm_object_create(vm_map_entry_pages(e), map, &object);
+
+    KASSERT((vm_get(&e->attr) & VM_ATTR_NEEDS_COPY) == 0);
+    if (error != VM_OK) {
+        return error;
     }
+    if (VM_ATTR_SERVER(vm_get(&e->attr)) != 0) {
+        vm_object_set_missing(object);
+    }
+    resolve_set(map, e, object, 0);
+    return VM_OK;
+}
+
+static int
+resolve_copy(struct vm_map *map, struct vm_map_entry *e,
+    struct vm_object *back)
+{
+    vm_pgno_t pgno = vm_get(&e->pgno);
+    struct vm_object *front;
+    int error;
+
+    if (resolve_is_mine(map, back)) {
+        resolve_set(map, e, back, pgno);
+        return VM_OK;
+    }
+    error = vm_object_shadow(back, pgno, vm_map_entry_pages(e), map, &front);
     if (error != VM_OK) {
         return error;
     }
@@ -595,56 +632,99 @@ vm_map_resolve(struct vm_map *map, struct vm_map_entry *e, bool write)
      * are what the new front shows.  back is locked: a fault that still
      * believes in it looks at the sequence with that lock.
      */
-    vm_seq_begin(&map->seq);
-    vm_set(&e->object, object);
-    vm_set(&e->pgno, pgno);
-    vm_set(&e->attr, attr & ~VM_ATTR_NEEDS_COPY);
-    vm_seq_end(&map->seq);
-    if (back != NULL) {
-        vm_object_unlock(back);
-    }
+    resolve_set(map, e, front, 0);
+    vm_object_unlock(back);
     return VM_OK;
 }
 
 int
-vm_map_prepare_locked(struct vm_map *map, vaddr_t va, bool write)
+vm_map_resolve(struct vm_map *map, struct vm_map_entry *e, bool write)
 {
-    struct vm_map_entry *e = vm_map_tree_find(map, va);
+    struct vm_object *object = vm_get(&e->object);
 
-    if (e == NULL || va < vm_get(&e->start)) {
-        return VM_E_ADDRESS;
+    KASSERT(vm_map_is_locked(map));
+    if (object == NULL) {
+        return resolve_fresh(map, e);
     }
+    if (!write || (vm_get(&e->attr) & VM_ATTR_NEEDS_COPY) == 0) {
+        return VM_OK;
+    }
+    return resolve_copy(map, e, object);
+}
+
+/* Mostly what the lookup that asks has just left as the map's hint. */
+static struct vm_map_entry *
+prepare_find(struct vm_map *map, vaddr_t va)
+{
+    struct vm_map_entry *e = link_get(&map->hint);
+
+    if (e == NULL || vm_get(&e->map) != map || va < vm_get(&e->start) ||
+        va >= vm_get(&e->end)) {
+        e = vm_map_tree_find(map, va);
+    }
+    return e != NULL && va >= vm_get(&e->start) ? e : NULL;
+}
+
+static int
+prepare_entry(struct vm_map *map, struct vm_map_entry *e, vaddr_t va,
+    bool write, struct vm_lookup *out)
+{
     /*
      * The fault that asks decided by an older state.  Without the right
      * to write there is nothing to prepare: it looks again and sees that.
      * (A wired entry that needs copy is never writable.)  But a read may
      * want a front, too, where others' servers have memory missing.
      */
-    return vm_map_resolve(map, e, write && (vm_get(&e->attr) &
+    int error = vm_map_resolve(map, e, write && (vm_get(&e->attr) &
         (VM_PROT_WRITE | VM_ATTR_WIRED)) != VM_ATTR_WIRED);
+
+    if (error == VM_OK) {
+        lookup_read(e, va, out);
+        out->seq = vm_get(&map->seq.count);
+    }
+    return error;
 }
 
 int
-vm_map_prepare(struct vm_map *map, vaddr_t va, bool write)
+vm_map_prepare_locked(struct vm_map *map, vaddr_t va, bool write,
+    struct vm_lookup *out)
 {
+    struct vm_map_entry *e = prepare_find(map, va);
+
+    return e == NULL ? VM_E_ADDRESS :
+        prepare_entry(map, e, va, write, out);
+}
+
+/* *e is in transition: wait.  Then what is at va stands in *e. */
+static __attribute__((noinline)) int
+prepare_wait(struct vm_map *map, vaddr_t va, struct vm_map_entry **e)
+{
+    while (*e != NULL && (vm_get(&(*e)->attr) & VM_ATTR_TRANSITION) != 0) {
+        int error = vm_map_wait(map, true);
+
+        if (error != VM_OK) {
+            return error;
+        }
+        *e = prepare_find(map, va);
+    }
+    return VM_OK;
+}
+
+int
+vm_map_prepare(struct vm_map *map, vaddr_t va, bool write,
+    struct vm_lookup *out)
+{
+    struct vm_map_entry *e;
     int error = VM_OK;
 
     vm_map_lock(map);
-    for (;;) {
-        struct vm_map_entry *e = vm_map_tree_find(map, va);
-
-        if (e == NULL || va < vm_get(&e->start)) {
-            error = VM_E_ADDRESS;
-            break;
-        }
-        if ((vm_get(&e->attr) & VM_ATTR_TRANSITION) == 0) {
-            error = vm_map_prepare_locked(map, va, write);
-            break;
-        }
-        error = vm_map_wait(map, true);
-        if (error != VM_OK) {
-            break;
-        }
+    e = prepare_find(map, va);
+    if (e != NULL && (vm_get(&e->attr) & VM_ATTR_TRANSITION) != 0) {
+        error = prepare_wait(map, va, &e);
+    }
+    if (error == VM_OK) {
+        error = e == NULL ? VM_E_ADDRESS :
+            prepare_entry(map, e, va, write, out);
     }
     vm_map_unlock(map);
     return error;

@@ -85,6 +85,8 @@ struct vm_map {
     bool waiting;               /* (m) somebody waits for TRANSITION */
     _Atomic vaddr_t around;     /* where the last fault-around ended */
     _Atomic unsigned ahead;     /* and how many pages it was */
+    _Atomic vaddr_t made;       /* behind the last page made for a write,
+                                   plus how many that was: vm_ahead.c */
     struct vm_hints *_Atomic hints;     /* (m) written: vm_map_doze() */
     _Atomic uint32_t rest;      /* the embedder's own; 0 at first */
     struct vm_map *all_next, *all_prev;     /* (l) vm_map_list_lock */
@@ -127,12 +129,14 @@ int vm_map_lookup_locked(struct vm_map *map, vaddr_t va,
  * the entry is in transition.
  * => Locks: none held
  * => Fails: VM_E_ADDRESS, VM_E_NOMEM, VM_E_INTR
+ * => out:   on success, as of vm_map_lookup(); what was asked for may still
+ *           not be there (rights to write, say): look again
  * vm_map_prepare_locked: map locked, does not wait.
  */
-int vm_map_prepare(struct vm_map *map, vaddr_t va, bool write)
-    VM_MUST_CHECK;
-int vm_map_prepare_locked(struct vm_map *map, vaddr_t va, bool write)
-    VM_MUST_CHECK;
+int vm_map_prepare(struct vm_map *map, vaddr_t va, bool write,
+    struct vm_lookup *out) VM_MUST_CHECK;
+int vm_map_prepare_locked(struct vm_map *map, vaddr_t va, bool write,
+    struct vm_lookup *out) VM_MUST_CHECK;
 
 /*
  * vm_map_allocate - zero-filled memory, READ | WRITE, max ALL, COPY.

@@ -113,6 +113,10 @@
         "fault-around grants writes to pages still shared")             \
     M(AROUND_BEHIND_SWAP, "around-behind-swap",                         \
         "fault-around maps from behind a swapped-out page")             \
+    M(AHEAD_PAST_ENTRY, "ahead-past-entry",                             \
+        "pages made ahead are entered behind their entry")              \
+    M(AHEAD_STALE, "ahead-stale",                                       \
+        "what a page made ahead is a copy of stays mapped")             \
     /* objects */                                                       \
     M(SHADOW_OFFSET, "shadow-offset",                                   \
         "a shadow is off by one page")                                  \

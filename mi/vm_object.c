@@ -49,10 +49,14 @@ vm_object_alloc(vm_pgno_t npages, uint32_t flags,
     o->owner = NULL;
     o->npages = npages;
     o->pages = (struct vm_radix){ 0 };
+    /* In parts that the compiler stores, word for word: a call of memset()
+     * would cost more than all the rest. */
+    atomic_signal_fence(memory_order_seq_cst);
     o->shadow = NULL;
     o->shadow_pgno = 0;
     o->copy = NULL;
     o->fronts = NULL;
+    atomic_signal_fence(memory_order_seq_cst);
     o->front_next = NULL;
     o->front_prev = NULL;
     o->pager = NULL;
@@ -269,6 +273,18 @@ vm_object_new_page(struct vm_object *o, vm_pgno_t pgno, uint32_t flags,
         return NULL;
     }
     return p;
+}
+
+void
+vm_object_add_pages(struct vm_object *o, vm_pgno_t pgno,
+    struct vm_page *const p[], unsigned n, uint32_t flags)
+{
+    vm_radix_put(&o->pages, pgno, p, n);
+    for (unsigned i = 0; i < n; i++) {
+        vm_set(&p[i]->object, o);
+        vm_set(&p[i]->pgno, pgno + i);
+        vm_set(&p[i]->flags, flags);
+    }
 }
 
 /*
@@ -645,16 +661,18 @@ struct vm_object *
 vm_object_chain_find(struct vm_object *o, vm_pgno_t *pgno, vm_slot_t *slot)
 {
     struct vm_object *top = o;
+    vm_pgno_t k = *pgno;
 
     for (;;) {
-        struct vm_object *back;
+        vm_slot_t found = vm_radix_lookup(&o->pages, k);
+        struct vm_object *back = o->shadow;
 
-        *slot = vm_radix_lookup(&o->pages, *pgno);
-        back = o->shadow;
-        if (*slot != VM_SLOT_EMPTY || back == NULL) {
+        if (found != VM_SLOT_EMPTY || back == NULL) {
+            *pgno = k;
+            *slot = found;
             return o;
         }
-        *pgno += o->shadow_pgno;
+        k += o->shadow_pgno;
         vm_object_lock(back);
         if (o != top) {
             vm_object_unlock(o);

@@ -66,6 +66,9 @@ struct vm_page *vm_object_new_page(struct vm_object *o, vm_pgno_t pgno,
 /* The same with a frame that the caller has; VM_E_NOMEM: he keeps it. */
 int vm_object_add_page(struct vm_object *o, vm_pgno_t pgno,
     struct vm_page *p, uint32_t flags) VM_MUST_CHECK;
+/* The same with n frames, the last in a leaf that is there: vm_radix_put(). */
+void vm_object_add_pages(struct vm_object *o, vm_pgno_t pgno,
+    struct vm_page *const p[], unsigned n, uint32_t flags);
 /* Take p out of o and free it, with its translations; wakes waiters. */
 void vm_object_free_page(struct vm_object *o, struct vm_page *p);
 /* The same for whatever the slot holds: page or swap. */

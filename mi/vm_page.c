@@ -360,6 +360,32 @@ vm_page_alloc(enum vm_page_kind kind, enum vm_alloc who)
     return p;
 }
 
+unsigned
+vm_page_alloc_many(enum vm_page_kind kind, enum vm_alloc who,
+    struct vm_page *p[], unsigned n)
+{
+    struct page_cache *c;
+    uint32_t left;
+    unsigned got;
+
+    if (vm_fail_here() ||
+        vm_get(&pool.count) <= vm_get(&marks.fast[who])) {
+        return 0;
+    }
+    vm_point();
+    c = cache_enter();
+    if (c == NULL) {
+        return 0;
+    }
+    left = vm_get(&c->n);
+    for (got = 0; got < n && left > 0; got++) {
+        p[got] = page_take(c, c->frame[--left], kind);
+    }
+    vm_set(&c->n, left);
+    cache_leave(c);
+    return got;
+}
+
 /* Under a cache's lock, on its CPU: the frame is free from now on. */
 static inline void
 page_put(struct page_cache *c, struct vm_page *p)
@@ -516,6 +542,12 @@ kind_sum(enum vm_page_kind kind)
         n += vm_get(&caches[cpu].kinds[kind]);
     }
     return n;
+}
+
+bool
+vm_page_is_plenty(void)
+{
+    return vm_get(&pool.count) > vm_page_count / 8;
 }
 
 uint64_t

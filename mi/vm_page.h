@@ -200,6 +200,15 @@ void vm_page_copy(struct vm_page *to, const struct vm_page *from);
 /* Frames of each kind; exact when nobody allocates. */
 uint64_t vm_page_kind_count(enum vm_page_kind kind);
 uint64_t vm_page_free_count(void);
+/*
+ * vm_page_alloc_many - up to n frames, each as vm_page_alloc() gives it, of
+ * those that this CPU has at hand.  For what may also be left.
+ * => Returns: how many
+ */
+unsigned vm_page_alloc_many(enum vm_page_kind kind, enum vm_alloc who,
+    struct vm_page *p[], unsigned n);
+/* An eighth of all is free: what is only likely to be used may be made. */
+bool vm_page_is_plenty(void);
 /* Reserve sizes in frames; (free < low) wakes pageout. */
 void vm_page_set_reserves(uint64_t kernel, uint64_t pageout, uint64_t low);
 /* Give every per-CPU cached frame back to the shared list. */

@@ -348,6 +348,21 @@ vm_radix_fill(struct vm_radix *r, uint64_t key, struct vm_page *head,
     return 0;
 }
 
+void
+vm_radix_put(struct vm_radix *r, uint64_t key, struct vm_page *const page[],
+    unsigned n)
+{
+    struct vm_radix_node *leaf = leaf_of(r, key);
+    unsigned way = way_of(key, 0);
+
+    KASSERT(leaf != NULL && way + n <= RADIX_WAYS);
+    for (unsigned i = 0; i < n; i++) {
+        KASSERT(leaf->slot[way + i] == VM_SLOT_EMPTY);
+        slot_put(leaf, way + i, (vm_slot_t)page[i]);
+    }
+    r->count += n;
+}
+
 vm_slot_t
 vm_radix_replace(struct vm_radix *r, uint64_t key, vm_slot_t slot)
 {

@@ -66,6 +66,12 @@ int vm_radix_insert(struct vm_radix *r, uint64_t key, vm_slot_t slot)
 /* The same for n keys, all EMPTY, and neighbours in the core map. */
 int vm_radix_fill(struct vm_radix *r, uint64_t key, struct vm_page *head,
     unsigned n) VM_MUST_CHECK;
+/*
+ * The same for n keys, all EMPTY, in a leaf that is there: vm_radix_leaf()
+ * answers for key.  Takes no memory.
+ */
+void vm_radix_put(struct vm_radix *r, uint64_t key,
+    struct vm_page *const page[], unsigned n);
 /* key must be in use; slot not EMPTY.  Returns the old slot. */
 vm_slot_t vm_radix_replace(struct vm_radix *r, uint64_t key,
     vm_slot_t slot);

@@ -5,7 +5,7 @@
 #include "vm_object_impl.h"
 
 _Alignas(64) _Atomic uint64_t
-    vm_stat_cpu[VM_MAX_CPUS][VM_STAT_COUNT + 12];
+    vm_stat_cpu[VM_MAX_CPUS][VM_STAT_COUNT + 11];
 
 const char *const vm_stat_names[VM_STAT_COUNT] = {
     [VM_STAT_FAULTS] = "faults",
@@ -28,6 +28,7 @@ const char *const vm_stat_names[VM_STAT_COUNT] = {
     [VM_STAT_PAGEOUTS] = "pageouts",
     [VM_STAT_RECLAIMS] = "reclaims",
     [VM_STAT_MISMATCHES] = "mismatches",
+    [VM_STAT_AHEAD] = "made-ahead",
 };
 
 /* The wire count belongs to the lock of the page's object. */

@@ -33,10 +33,11 @@ enum vm_stat {
     VM_STAT_PAGEOUTS,           /* pages written to pagers */
     VM_STAT_RECLAIMS,           /* clean pages freed by the clock */
     VM_STAT_MISMATCHES,         /* translations that broke a law */
+    VM_STAT_AHEAD,              /* pages made before they were asked for */
     VM_STAT_COUNT
 };
 
-extern _Atomic uint64_t vm_stat_cpu[VM_MAX_CPUS][VM_STAT_COUNT + 12];
+extern _Atomic uint64_t vm_stat_cpu[VM_MAX_CPUS][VM_STAT_COUNT + 11];
 
 static inline void
 vm_stat_add(enum vm_stat s, uint64_t n)

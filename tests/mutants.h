@@ -75,6 +75,8 @@
     M(AROUND_PAST_ENTRY, "around", "u_mach:inherit")                    \
     M(AROUND_RIGHTS, "snapshot", "u_revoke:children_write")             \
     M(AROUND_BEHIND_SWAP, "around_swap", HIDDEN(NO_SWAP))               \
+    M(AHEAD_PAST_ENTRY, "ahead", "u_revoke:ahead")                      \
+    M(AHEAD_STALE, "ahead", "u_revoke:ahead")                           \
     M(SHADOW_OFFSET, "isolation", "u_revoke:children_write")            \
     M(COLLAPSE_LOSES, "model.0", "u_revoke:both_write")                 \
     M(COLLAPSE_DEAD, "model.0", "u_revoke:children_write")              \

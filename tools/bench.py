@@ -9,6 +9,7 @@ import sys
 import tempfile
 import textwrap
 
+import bench_kvm
 import bench_plots
 import bench_rows
 import build
@@ -53,6 +54,10 @@ or measured now with --linux.  Groups:
 exit status: 0 if every row was measured (aims that are missed are only
 named); 1 if one was not, if the kernel failed, or with --check if something
 got worse; 2 for bad use.
+
+--kvm measures something else: cycles, which differ from run to run, of the
+processor that is there, ours and Linux in turns; what counts is the median of
+the pairs' ratios.
 """
 
 
@@ -66,6 +71,12 @@ def parser():
     p.add_argument("--linux", action="store_true",
                    help="measure Debian 13's Linux, too (fetched by apt-get "
                    "into build/linux/, not installed)")
+    p.add_argument("--kvm", action="store_true",
+                   help="cycles of this computer's processor, ours and Linux "
+                   "in pairs")
+    p.add_argument("--pairs", type=int, default=bench_kvm.PAIRS, metavar="N",
+                   help="with --kvm, how many (default: "
+                   f"{bench_kvm.PAIRS})")
     p.add_argument("--check", action="store_true",
                    help="name what is more than 3 %% worse than in "
                    "bench/baseline.csv")
@@ -91,16 +102,28 @@ def choose_groups(args):
         if group not in known:
             raise Usage(f"no group '{group}'; there are " + " ".join(known))
     wanted = args.groups or (QUICK if args.quick else known)
-    return tuple(group for group in known if group in wanted)
+    if not args.kvm:
+        return tuple(group for group in known if group in wanted)
+    if args.check or args.plots:
+        raise Usage("--kvm: cycles are not compared with instructions; leave "
+                    "out --check and --plots")
+    if args.pairs < 1:
+        raise Usage("--pairs: at least 1")
+    groups = tuple(group for group in VMBENCH if group in wanted)
+    if not groups:
+        raise Usage(f"{' '.join(wanted)}: nothing there takes time")
+    return groups
 
 
 # ---- one run of our kernel ----------------------------------------------
 
 class Machine:
-    """Boots of one architecture's release kernel."""
+    """Boots of one architecture's release kernel; accel None: one that
+    counts instructions."""
 
-    def __init__(self, arch, directory, log):
+    def __init__(self, arch, directory, log, accel=None):
         self.arch = arch
+        self.accel = accel
         self.directory = directory
         self.log = log          # how its logs are called
         self.program = machine.user_path(arch, PROGRAM)
@@ -117,7 +140,7 @@ class Machine:
         archive.write(initrd)
         setup = machine.Setup(
             self.arch, machine.kernel_path(self.arch, FLAVOUR), initrd,
-            archive.first, memory, icount=True)
+            archive.first, memory, **speed(self.accel))
         lines = console.Lines(line)
         log = log_path(self.arch, self.log, self.boots)
         self.boots += 1
@@ -132,6 +155,11 @@ class Machine:
         why = (ending.reason or "; ".join(ending.lost)
                or f"vmbench ended with status {ending.status}")
         return f"{why} ({os.path.relpath(log)})"
+
+
+def speed(accel):
+    """How a Setup says whether it counts or runs."""
+    return {"accel": accel} if accel else {"icount": True}
 
 
 def log_path(arch, what, number=0):
@@ -224,7 +252,7 @@ def measure(arch, groups, directory, log="bench"):
 
 # ---- Linux --------------------------------------------------------------
 
-def measure_linux(arch, groups, directory):
+def measure_linux(arch, groups, directory, accel=None):
     """Linux's Figures, by the same program in the same machine."""
     inside = tuple(group for group in groups if group in VMBENCH)
     figures = Figures()
@@ -233,13 +261,72 @@ def measure_linux(arch, groups, directory):
     kernel = linux.fetch(arch)
     initrd = os.path.join(directory, f"{arch}-linux.cpio")
     linux.archive(machine.user_path(arch, PROGRAM)).write(initrd)
-    setup = linux.Setup(arch, kernel, initrd, memory=MEMORY, icount=True,
-                        groups=inside)
-    why = linux.run(setup, log_path(arch, "bench-linux"),
+    setup = linux.Setup(arch, kernel, initrd, memory=MEMORY, groups=inside,
+                        **speed(accel))
+    log = f"bench-{accel}-linux" if accel else "bench-linux"
+    why = linux.run(setup, log_path(arch, log),
                     progress(arch, "Linux", figures), LIMIT)
     if why:
         raise linux.NoLinux(f"{arch}: {why}")
     return figures
+
+
+# ---- pairs under KVM ----------------------------------------------------
+
+def cycles_ours(arch, groups, directory, accel):
+    """Each boot has its own idea of the clock's rate, so each measures it."""
+    ours = Machine(arch, directory, f"bench-{accel}", accel)
+    cycles = Figures()
+    for group in groups:
+        heard = Figures()
+        words = list(dict.fromkeys([bench_kvm.CALIBRATE, group]))
+        why = ours.boot(words, MEMORY, progress(arch, "ours", heard))
+        if why:
+            heard.failures.append(f"{group}: {why}")
+        got = bench_kvm.cycles(heard)
+        cycles.median.update(got.median)
+        cycles.failures += got.failures
+    return cycles
+
+
+def cycles_linux(arch, groups, directory, accel):
+    words = (bench_kvm.CALIBRATE, *(group for group in groups
+                                    if group != bench_kvm.CALIBRATE))
+    return bench_kvm.cycles(measure_linux(arch, words, directory, accel))
+
+
+def bench_pairs(args, arch, groups, accel="kvm"):
+    """--kvm; whether every row of time was measured."""
+    rows = rows_of(groups)
+    with tempfile.TemporaryDirectory(dir=machine.BUILD) as directory:
+        pairs = bench_kvm.collect(
+            args.pairs,
+            lambda: cycles_ours(arch, groups, directory, accel),
+            lambda: cycles_linux(arch, groups, directory, accel))
+    form = bench_kvm.csv if args.csv else bench_kvm.table
+    print("\n".join(form(rows, arch, pairs)), flush=True)
+    counted = bench_rows.read_figures(bench_rows.LINUX)[arch]
+    missing = bench_kvm.unmeasured(rows, counted, pairs)
+    if missing:
+        say(f"{arch}: not measured: " + " ".join(missing))
+    failures = [why for pair in pairs for one in pair for why in one.failures]
+    for why in failures:
+        say(f"{arch}: {why}")
+    return not (missing or failures)
+
+
+def command_pairs(args, groups):
+    arch = kvm.platform.machine() if args.arch == "all" else args.arch
+    if arch not in machine.ARCHES:
+        raise Usage(f"--kvm: there is no kernel for {arch}")
+    why = kvm.absent(arch)
+    if not why:
+        build_all((arch,), FLAVOUR, args.no_install)
+        why = kvm.probe(arch, FLAVOUR) or kvm.interpreted()
+    if why:
+        say(f"{arch}: not measured: {why}")
+        return 1
+    return 0 if bench_pairs(args, arch, groups) else 1
 
 
 # ---- the command --------------------------------------------------------
@@ -307,8 +394,8 @@ def bench(args, arches, groups):
         for arch in arches:
             if arch == kvm.platform.machine():
                 why = kvm.probe(arch, FLAVOUR)
-                say("KVM: " + (why or "works; it counts no instructions, so "
-                               "nothing is measured with it"))
+                say("KVM: " + (why or "works; ./pal bench --kvm measures "
+                               "cycles with it"))
     if args.check:
         good &= compare(all_ours, groups)
     if args.plots:
@@ -323,6 +410,8 @@ def command_bench(arguments):
     try:
         for arch in arches:
             machine.check_memory(arch, MEMORY)
+        if args.kvm:
+            return command_pairs(args, groups)
         if args.plots:
             bench_plots.prepare(args.no_install)
         build_all(arches, FLAVOUR, args.no_install)

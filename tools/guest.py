@@ -23,9 +23,22 @@ LOST = re.compile(r"^(?:not given back: |pal: process \d+ does not end)")
 CANNOT_RUN = re.compile(r"^pal: cannot run (.*)")
 REFUSED = re.compile(r"^(option \w+=.*: .*)")
 PANIC = re.compile(r"^panic\b[^:]*: *(.*)")
+# What QEMU says when KVM gives a guest up, to the end of its last line.
+KVM_ERROR = re.compile(r"KVM internal error.*^RIP=(\w+).*"
+                       r"^Code=([^<\n]*)<(\w\w)>([^\n]*)\n", re.M | re.S)
 CHUNK = 65536
 # QEMU ends at once after the last word; if not, it is ended.
 GRACE = 10
+
+
+def kvm_error(said):
+    """Which instruction KVM gave up at; "" as long as QEMU has not said."""
+    found = KVM_ERROR.search(said)
+    if not found:
+        return ""
+    code = [found[3], *found[4].split()]
+    return (f"KVM gave up at {found[1]}: it cannot emulate the instruction "
+            f"that begins {' '.join(code[:4])}")
 
 
 class CannotStart(Exception):
@@ -219,10 +232,9 @@ class Guest:
         if pipe is self.qemu.stderr:
             self.qemu_said += data.decode(errors="replace")
             self._to_log(data)
-            if "KVM internal error" in self.qemu_said:
+            if why := kvm_error(self.qemu_said):
                 # QEMU stops the machine, and waits for a debugger.
-                self.stop("KVM gave up: an instruction that it cannot "
-                          "emulate")
+                self.stop(why)
             return bool(data)
         if data:
             self.heard = time.monotonic()

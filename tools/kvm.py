@@ -3,6 +3,7 @@
 
 import os
 import platform
+import re
 import tempfile
 
 import machine
@@ -11,16 +12,40 @@ from initrd import Archive
 from packages import say
 
 SECONDS = 20
+CPUINFO = "/proc/cpuinfo"
 
 
-def probe(arch, flavour):
-    """Why KVM does not do here; "" if it does."""
+def virtualizes(cpuinfo):
+    """Does the processor run guests itself, by what the host's Linux says of
+    it?  Where it does not, a KVM there interprets the guest's kernel."""
+    flags = re.search(r"^flags\s*:(.*)", cpuinfo, re.M)
+    return not flags or not {"vmx", "svm"}.isdisjoint(flags[1].split())
+
+
+def interpreted():
+    """A remark for KVMs that are no measure of the processor, or ""."""
+    with open(CPUINFO) as file:
+        if virtualizes(file.read()):
+            return ""
+    return ("the processor has neither vmx nor svm here, so KVM interprets "
+            "the guest's kernel in software")
+
+
+def absent(arch):
+    """Why there is no KVM for it; "" if it is worth a boot."""
     if platform.machine() != arch:
         return f"KVM runs {platform.machine()} here, not {arch}"
     if not os.path.exists("/dev/kvm"):
         return "there is no /dev/kvm"
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return "/dev/kvm may not be opened; as root: chmod a+rw /dev/kvm"
+    return ""
+
+
+def probe(arch, flavour):
+    """Why KVM does not do here; "" if it does."""
+    if why := absent(arch):
+        return why
     log = os.path.join(machine.BUILD, "logs", f"kvm-{os.getpid()}.log")
     with tempfile.TemporaryDirectory(dir=machine.BUILD) as directory:
         initrd = os.path.join(directory, "initrd")
@@ -37,6 +62,7 @@ def probe(arch, flavour):
     if ending.ok:
         return ""
     why = ending.reason or f"/bin/hello ended with status {ending.status}"
+    why = "; ".join(filter(None, (why, interpreted())))
     return f"the kernel does not boot under KVM: {why} ({log})"
 
 

@@ -5,9 +5,11 @@ import os
 import tempfile
 
 import bench
+import bench_kvm
 import bench_plots
 import bench_rows
 import linux
+import machine
 from bench_rows import Figures, Row
 from selftest_guest import refused
 from usage import Usage
@@ -202,3 +204,75 @@ def test_bench_plots():
             {"x86_64": Figures()}, theirs, [a_row()])
     for script in scripts.values():
         assert os.path.isabs(script.split('set output "')[1].split('"')[0])
+
+
+def cycles_of(value, rate=2e9):
+    return bench_kvm.cycles(bench_figures(
+        f"zero_fill.med {value:.2f} ns/page\ncalib_tick_rate {rate:.2f} Hz\n"
+        "left 9.00 KiB\n"))
+
+
+def test_bench_kvm_cycles():
+    assert cycles_of(100).median == {"zero_fill": (200.0, "cycles/page")}
+    # Another idea of the rate is another idea of the nanosecond, too.
+    assert cycles_of(50, 4e9).median == cycles_of(100).median
+    # Without a rate there are no cycles, and failures stay.
+    lost = bench_kvm.cycles(bench_figures())
+    assert not lost.median and lost.failures
+
+
+def test_bench_kvm_pairs():
+    said, times = [], iter(range(1, 100))
+
+    def run(who):
+        said.append(who)
+        return cycles_of(next(times))
+    pairs = bench_kvm.collect(3, lambda: run("ours"), lambda: run("Linux"))
+    assert said == ["ours", "Linux"] * 3
+    line = bench_kvm.line_of("zero_fill", pairs)
+    # The median of the ratios (1/2, 3/4, 5/6) is not that of the medians'.
+    assert line.ratio == 3 / 4 and line.ratios == (1 / 2, 3 / 4, 5 / 6)
+    assert (line.ours, line.linux) == (6.0, 8.0)
+    head, _, row, mean = bench_kvm.table([a_row()], "x86_64", pairs)
+    assert head.startswith("x86_64, cycles, 3 pairs")
+    assert row.split() == ["a", "fault", "(page)", "6", "8", "0.7500",
+                           "0.5000", "0.8333"]
+    assert mean.endswith("0.750")
+    assert bench_kvm.csv([a_row()], "x86_64", pairs) == [
+        "x86_64,zero_fill,6.00,cycles/page",
+        "x86_64,zero_fill.linux,8.00,cycles/page",
+        "x86_64,zero_fill.ratio,0.7500,ratio"]
+
+
+def test_bench_kvm_row_that_did_not_come():
+    whole = cycles_of(1), cycles_of(2)
+    rows = [a_row(), a_row("left", "")]
+    counted = bench_figures("zero_fill.med 1.00 ns/page\nleft 1.00 KiB\n")
+    assert not bench_kvm.unmeasured(rows, counted, [whole])
+    for bad in (Figures(), cycles_of(0), cycles_of(-1)):
+        pairs = [whole, (bad, cycles_of(2))]
+        assert bench_kvm.unmeasured(rows, counted, pairs) == ["zero_fill"]
+        assert len(bench_kvm.table(rows, "x86_64", pairs)) == 2
+    assert bench_kvm.unmeasured(rows, counted, []) == ["zero_fill"]
+
+
+def test_bench_kvm_stops_at_a_failure():
+    dead = Figures(failures=["null: kernel panic: x"])
+    pairs = bench_kvm.collect(5, lambda: dead, lambda: cycles_of(1))
+    assert len(pairs) == 1
+
+
+def test_bench_kvm_use():
+    def chosen(*words):
+        return bench.choose_groups(bench.parser().parse_args(
+            ["--kvm", *words]))
+    assert chosen() == bench.VMBENCH
+    assert chosen("sizes", "null") == ("null",)
+    assert "takes time" in refused(Usage, chosen, "sizes")
+    assert "--check" in refused(Usage, chosen, "--check")
+    assert "at least 1" in refused(Usage, chosen, "--pairs", "0")
+    # A processor clears pages by rep stosb at its own speed.
+    setup = linux.Setup("x86_64", "vmlinuz", groups=("null",), accel="kvm")
+    assert "erms" not in setup.command_line()
+    assert "-icount" not in setup.command()
+    assert machine.KVM_CPU["x86_64"] in setup.command()

@@ -11,11 +11,12 @@ import console
 import elf
 import initrd
 import kernel_test
+import kvm
 import machine
 import packages
 import run
 import tour
-from guest import Guest
+from guest import Guest, kvm_error
 from usage import Parser, Usage
 
 
@@ -417,3 +418,22 @@ def test_tour_that_differs():
 def test_human_numbers():
     assert [tour.human(n) for n in (0, 9999, 12345, 123456, 5 * 10**9)] == [
         "0", "9999", "12.3 k", "123 k", "5.0 G"]
+
+
+def test_kvm_gives_up():
+    said = ("KVM internal error. Suberror: 1\nemulation failure\n"
+            "RAX=00 RBX=00\nRIP=ffffffffc00002fc RFL=00000006 CPL=0\n"
+            "Code=41 fc <0f> 01 ca 48 89")
+    # Not before the last line is whole.
+    assert kvm_error(said) == "" and kvm_error("") == ""
+    assert kvm_error(said + "\n") == (
+        "KVM gave up at ffffffffc00002fc: it cannot emulate the instruction "
+        "that begins 0f 01 ca 48")
+
+
+def test_kvm_virtualizes():
+    assert kvm.virtualizes("processor : 0\nflags\t\t: fpu svm nx\n")
+    assert kvm.virtualizes("flags : vmx\n")
+    assert not kvm.virtualizes("flags\t: fpu vmxnot nx\nbugs: svm\n")
+    # Where nothing is said, only booting tells.
+    assert kvm.virtualizes("")

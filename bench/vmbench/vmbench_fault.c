@@ -17,6 +17,15 @@ b_null(void)
     emit("ns", "null_syscall");
 }
 
+/* Written where whoever makes pages ahead of their use gains nothing. */
+static void
+touch_sparse(char *p, size_t len)
+{
+    for (size_t o = 0; o < len; o += 2 * PG) {
+        ((volatile char *)p)[o] = 1;
+    }
+}
+
 void
 b_zero(void)
 {
@@ -44,6 +53,15 @@ b_zero(void)
         }
         emit("ns/page", huge ? "munmap_resident_thp" : "munmap_resident");
     }
+    /* every second page: nobody can know which comes next */
+    for (int r = 0; r < reps(5); r++) {
+        char *p = anon(len, 0);
+        uint64_t t = now();
+        touch_sparse(p, len);
+        sample((now() - t) / (double)(len / PG / 2));
+        munmap(p, len);
+    }
+    emit("ns/page", "zero_fill_sparse");
     /* reading first maps the shared zero page */
     for (int r = 0; r < reps(5); r++) {
         char *p = anon(len, 0);
@@ -125,6 +143,31 @@ b_soft(void)
     close(f);
 }
 
+static void
+cow_sparse(size_t len, double *res)
+{
+    char *p = anon(len, 0);
+
+    touch_w(p, len);
+    for (int r = 0; r < reps(6); r++) {
+        pid_t c = fork();
+
+        if (c < 0) {
+            die("fork");
+        }
+        if (!c) {
+            uint64_t t = now();
+            touch_sparse(p, len);
+            res[0] = (now() - t) / (double)(len / PG / 2);
+            _exit(0);
+        }
+        reap(c);
+        sample(res[0]);
+    }
+    emit("ns/page", "cow_copy_sparse");
+    munmap(p, len);
+}
+
 void
 b_cow(void)
 {
@@ -159,6 +202,7 @@ b_cow(void)
         emit("ns/page", huge ? "cow_reuse_thp" : "cow_reuse");
         munmap(p, len);
     }
+    cow_sparse(len, res);
     munmap(res, PG);
 }
 

@@ -176,7 +176,7 @@ md_frame_restart(struct md_frame *f)
 /* page.S, see kern.h. */
 #define MD_PAGE_CLEAR   1
 #define MD_PAGE_COPY    1
-void md_page_clear(void *p, __SIZE_TYPE__ n);
+void *md_page_clear(void *p, __SIZE_TYPE__ n);
 void md_page_copy(void *to, const void *from, __SIZE_TYPE__ n);
 
 static inline bool

@@ -7,29 +7,30 @@
  */
     .text
 
-/* void md_page_clear(void *p, size_t n) */
+/* void *md_page_clear(void *p, size_t n): p */
     .globl md_page_clear
 md_page_clear:
     mrs     x2, dczid_el0
+    mov     x4, x0
     add     x3, x0, #64
     cmp     x2, #4                      // 4 << 4 bytes, not prohibited
     b.ne    2f
-1:  dc      zva, x0
+1:  dc      zva, x4
     dc      zva, x3
-    add     x0, x0, #128
+    add     x4, x4, #128
     add     x3, x3, #128
-    dc      zva, x0
+    dc      zva, x4
     dc      zva, x3
-    add     x0, x0, #128
+    add     x4, x4, #128
     add     x3, x3, #128
     subs    x1, x1, #256
     b.ne    1b
     ret
-2:  stp     xzr, xzr, [x0]
-    stp     xzr, xzr, [x0, #16]
-    stp     xzr, xzr, [x0, #32]
-    stp     xzr, xzr, [x0, #48]
-    add     x0, x0, #64
+2:  stp     xzr, xzr, [x4]
+    stp     xzr, xzr, [x4, #16]
+    stp     xzr, xzr, [x4, #32]
+    stp     xzr, xzr, [x4, #48]
+    add     x4, x4, #64
     subs    x1, x1, #64
     b.ne    2b
     ret

@@ -112,7 +112,7 @@ md_ticks(void)
 /* As many words a turn as an immediate reaches (page.S). */
 #define MD_PAGE_CLEAR
 #define MD_PAGE_COPY
-void md_page_clear(void *p, uint64_t n);
+void *md_page_clear(void *p, uint64_t n);
 void md_page_copy(void *to, const void *from, uint64_t n);
 
 /* The psABI's frame record lies below what s0 points to. */

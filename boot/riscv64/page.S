@@ -7,7 +7,7 @@
 
     .macro  clear16 at
     .irp    i, 0, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120
-    sd      zero, \at + \i(a0)
+    sd      zero, \at + \i(t3)
     .endr
     .endm
 
@@ -30,27 +30,29 @@
     sd      t2, \at + 56(a0)
     .endm
 
-    /* md_page_clear(p, n) */
+    /* md_page_clear(p, n): p */
     .globl  md_page_clear
 md_page_clear:
     add     a1, a0, a1
-1:  clear16 0
-    clear16 128
-    clear16 256
-    clear16 384
-    addi    a0, a0, 512
-    bne     a0, a1, 1b
+    mv      t3, a0
+1:  .irp    at, 0, 128, 256, 384, 512, 640, 768, 896
+    clear16 \at
+    .endr
+    addi    t3, t3, 1024
+    bne     t3, a1, 1b
     ret
 
     /* md_page_copy(to, from, n) */
     .globl  md_page_copy
 md_page_copy:
     add     a2, a0, a2
-1:  copy8   0
-    copy8   64
-    copy8   128
-    copy8   192
-    addi    a1, a1, 256
-    addi    a0, a0, 256
+1:  .irp    at, 0, 64, 128, 192, 256, 320, 384, 448
+    copy8   \at
+    .endr
+    .irp    at, 512, 576, 640, 704, 768, 832, 896, 960
+    copy8   \at
+    .endr
+    addi    a1, a1, 1024
+    addi    a0, a0, 1024
     bne     a0, a2, 1b
     ret

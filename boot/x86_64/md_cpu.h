@@ -145,11 +145,14 @@ md_ticks(void)
 
 /* One instruction for each word here, two in C. */
 #define MD_PAGE_CLEAR
-static inline void
+static inline void *
 md_page_clear(void *p, uint64_t n)
 {
+    void *to = p;
+
     n /= 8;
-    __asm__ volatile("rep stosq" : "+D"(p), "+c"(n) : "a"(0ul) : "memory");
+    __asm__ volatile("rep stosq" : "+D"(to), "+c"(n) : "a"(0ul) : "memory");
+    return p;
 }
 
 #define MD_PAGE_COPY

@@ -333,7 +333,7 @@ struct mach_statistics {
     uint64_t pages_free, pages_object, pages_table, pages_kernel;
     uint64_t pages_wired, pages_modified;
 };
-_Static_assert(VM_STAT_COUNT == 20, "struct vm_statistics of mach_vm.h");
+_Static_assert(VM_STAT_COUNT == 21, "struct vm_statistics of mach_vm.h");
 
 static int64_t
 mach_vm_statistics(const uint64_t *a)

@@ -121,8 +121,7 @@ futex_key(uint64_t va, bool private, struct futex_key *key)
     }
     if (l.object == NULL || (l.attr & VM_ATTR_NEEDS_COPY) != 0) {
         /* It gets now the object that it is going to have. */
-        if (vm_map_prepare(map, va, true) != VM_OK ||
-            vm_map_lookup(map, va, &l) != VM_OK) {
+        if (vm_map_prepare(map, va, true, &l) != VM_OK) {
             return -UNIX_EFAULT;
         }
     }

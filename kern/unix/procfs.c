@@ -52,6 +52,7 @@ static const struct procfs_entry {
     { "overcommit_memory", IN_VM, 0, 8, procfs_zero },
     { "max_map_count", IN_VM, 0, 8, procfs_map_count },
     { "fault_around_bytes", IN_VM, 0, 8, procfs_fault_around },
+    { "fault_ahead_bytes", IN_VM, 0, 8, procfs_fault_ahead },
     { "drop_caches", IN_VM, 0, 8, procfs_zero },
     { "maps", IN_PID, 0, 8, procfs_maps },
     { "status", IN_PID, 0, 8, procfs_status },
@@ -498,9 +499,9 @@ procfs_read(struct file *f, struct file_io *io)
     return result;
 }
 
-/* What one fault maps, in bytes, as in Linux's file of that name. */
+/* A number of pages, a power of two, written in bytes. */
 static int64_t
-procfs_set_fault_around(struct file_io *io)
+procfs_set_pages(struct file_io *io, unsigned *out)
 {
     char text[16] = "";
     uint64_t bytes = 0, pages, len = io->len;
@@ -520,7 +521,7 @@ procfs_set_fault_around(struct file_io *io)
     if (pages == 0 || pages > UINT16_MAX || (pages & (pages - 1)) != 0) {
         return -UNIX_EINVAL;
     }
-    vm_fault_around = (unsigned)pages;
+    *out = (unsigned)pages;
     return (int64_t)len;
 }
 
@@ -531,7 +532,10 @@ procfs_write(struct file *f, struct file_io *io)
     const struct procfs_entry *e = procfs_entry(f->node);
 
     if (e->make == procfs_fault_around) {
-        return procfs_set_fault_around(io);
+        return procfs_set_pages(io, &vm_fault_around);
+    }
+    if (e->make == procfs_fault_ahead) {
+        return procfs_set_pages(io, &vm_fault_ahead);
     }
     return e->in == IN_KERNEL || e->in == IN_VM ? (int64_t)io->len :
         -UNIX_EIO;

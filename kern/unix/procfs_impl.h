@@ -28,7 +28,7 @@ procfs_make procfs_meminfo, procfs_boot_cmdline, procfs_cpuinfo,
     procfs_uptime, procfs_system_stat, procfs_version, procfs_mounts,
     procfs_filesystems, procfs_loadavg, procfs_zero,
     procfs_ostype, procfs_osrelease, procfs_hostname, procfs_pid_max,
-    procfs_map_count, procfs_fault_around, procfs_vmstat;
+    procfs_map_count, procfs_fault_around, procfs_fault_ahead, procfs_vmstat;
 procfs_make procfs_maps, procfs_status, procfs_pid_stat, procfs_cmdline,
     procfs_statm, procfs_comm, procfs_environ;
 

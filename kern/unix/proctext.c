@@ -181,11 +181,21 @@ procfs_pid_max(struct procfs_text *t)
     return 0;
 }
 
+/* What one fault maps at most, as in Linux's file of that name. */
 int64_t
 procfs_fault_around(struct procfs_text *t)
 {
     procfs_put(t, "%llu\n",
         (unsigned long long)vm_fault_around << vm_page_shift);
+    return 0;
+}
+
+/* What one fault makes at most: vm_ahead.c. */
+int64_t
+procfs_fault_ahead(struct procfs_text *t)
+{
+    procfs_put(t, "%llu\n",
+        (unsigned long long)vm_fault_ahead << vm_page_shift);
     return 0;
 }
 

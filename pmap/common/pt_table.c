@@ -206,17 +206,24 @@ static bool
 leaf_wipe(struct vm_page *p, const struct pt_geo *g)
 {
     uint64_t used = vm_get(&pt_frame(p)->used);
-    size_t size = sizeof(pte_t) << g->group[0];
+    unsigned n = 1u << g->group[0];
     pte_t *slot = vm_page_data(p);
 
     if (VM_MUTANT(TABLE_NOT_WIPED)) {
         return true;
     }
-    for (unsigned i = 0; used != 0 && i < WIPE_GROUPS; i++) {
-        memset(slot + pt_group_first(g, 0, used), 0, size);
-        used &= used - 1;
+    if ((unsigned)__builtin_popcountll(used) > WIPE_GROUPS) {
+        return false;
     }
-    return used == 0;
+    for (; used != 0; used &= used - 1) {
+        pte_t *at = slot + pt_group_first(g, 0, used);
+
+        /* Atomic, or the compiler calls memset(): six times as much. */
+        for (unsigned i = 0; i < n; i++) {
+            __atomic_store_n(&at[i], 0, __ATOMIC_RELAXED);
+        }
+    }
+    return true;
 }
 
 /*

@@ -489,6 +489,70 @@ law_around(const struct world_config *c)
     world_end();
 }
 
+enum { AHEAD_PAGES = 24, AHEAD_END = 12 };
+
+/* Copies: no old page stays in their place. */
+static void
+ahead_copies(struct vm_map *map)
+{
+    vaddr_t va = law_map(map, NULL, AHEAD_END, VM_MAP_SHARED);
+    struct vm_map *child;
+    uint64_t word = 77;
+
+    for (unsigned i = 0; i < AHEAD_END; i++) {
+        world_store64(map, va + i * VM_PAGE_SIZE, i + 1);
+    }
+    child = world_map_fork(map);
+    for (unsigned i = 0; i < AHEAD_END; i++) {
+        WORLD_CHECK(world_load64(map, va + i * VM_PAGE_SIZE) == i + 1);
+    }
+    for (unsigned i = 0; i < AHEAD_END; i++) {
+        world_store64(map, va + i * VM_PAGE_SIZE, 100 + i);
+        vm_map_audit(map);
+        /* The kernel writes those that were made already. */
+        for (unsigned k = i + 1; i == 3 && k < AHEAD_END; k++) {
+            WORLD_OK(vm_map_write(map, va + k * VM_PAGE_SIZE, &word, 8));
+            WORLD_CHECK(world_load64(map, va + k * VM_PAGE_SIZE) == 77);
+        }
+    }
+    for (unsigned i = 0; i < AHEAD_END; i++) {
+        WORLD_CHECK(world_load64(child, va + i * VM_PAGE_SIZE) == i + 1);
+        WORLD_CHECK(world_load64(map, va + i * VM_PAGE_SIZE) == 100 + i);
+    }
+    world_map_destroy(child);
+}
+
+/* Pages made ahead are what their writes would have made, where they may. */
+static void
+law_ahead(const struct world_config *c)
+{
+    struct world_config k = *c;
+    struct vm_map *map;
+    uint64_t word = 77;
+    vaddr_t va;
+
+    k.ahead = 8;
+    world_boot(&k);
+    map = world_map_create();
+    va = law_map(map, NULL, AHEAD_PAGES, VM_MAP_SHARED);
+    world_store64(map, va, 100);
+    WORLD_OK(vm_map_protect(map, va + AHEAD_END * VM_PAGE_SIZE,
+        (AHEAD_PAGES - AHEAD_END) * VM_PAGE_SIZE, VM_PROT_READ, false));
+    for (unsigned i = 1; i < AHEAD_END; i++) {
+        world_store64(map, va + i * VM_PAGE_SIZE, 100 + i);
+    }
+    for (unsigned i = 0; i < AHEAD_PAGES; i++) {
+        vaddr_t at = va + i * VM_PAGE_SIZE;
+
+        WORLD_CHECK(i < AHEAD_END ||
+            world_store(map, at, &word, 8) == VM_E_PROT);
+        WORLD_CHECK(world_load64(map, at) == (i < AHEAD_END ? 100 + i : 0));
+    }
+    ahead_copies(map);
+    world_map_destroy(map);
+    world_end();
+}
+
 const struct law laws[] = {
     { "isolation", law_isolation, 1 },
     { "sharing", law_sharing, 1 },
@@ -500,6 +564,7 @@ const struct law laws[] = {
     { "ranges", law_ranges, 1 },
     { "around", law_around, 1 },
     { "around_swap", law_around_swap, 1 },
+    { "ahead", law_ahead, 1 },
     { "sleeper", law_sleeper, 3 },
     { "clean", law_clean, 1 },
     { "unmap", law_unmap, 10 },

@@ -248,6 +248,7 @@ boot(void)
         .format = (unsigned)(format != UINT64_MAX ? format :
             args.config.seed % world_formats()),
         .page_shift = (unsigned)shift,
+        .ahead = 8,
     };
     unsigned least = pmap_format_page_shift(w.format);
 

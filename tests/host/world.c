@@ -129,6 +129,7 @@ world_boot(const struct world_config *c)
     }
     sim_reset(&sim);
     host_memory(c->page_shift, c->ram);
+    vm_fault_ahead = c->ahead != 0 ? c->ahead : 1;
     WORLD_OK(vm_init());
     WORLD_OK(pmap_set_default_format(c->format));
     world_files_begin(host_derive(77), c->swap);

@@ -23,6 +23,7 @@ struct world_config {
     uint64_t ram;           /* MI pages; 0: 4096 */
     uint64_t swap;          /* slots; 0: no default pager */
     unsigned asid_bits;     /* 0: as the simulated MMU likes */
+    unsigned ahead;         /* pages made by a fault to write; 0: one */
     uint64_t seed;
 };
 

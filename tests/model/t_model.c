@@ -29,6 +29,7 @@ runs(const struct model_config *base, unsigned seeds, uint64_t steps)
 
         c.world.seed = test_seed + i;
         c.world.format = (unsigned)(c.world.seed % world_formats());
+        c.world.ahead = 1u << c.world.seed % 4;
         shift = pmap_format_page_shift(c.world.format);
         c.world.page_shift = shift < 16 && c.world.seed % 5 == 4 ?
             shift + 2 : shift;

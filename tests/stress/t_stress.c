@@ -18,6 +18,7 @@ config(uint64_t seed, bool fibers, unsigned rounds)
         .world = {
             .seed = seed, .swap = 2048, .ram = 2048,
             .format = (unsigned)(seed % world_formats()),
+            .ahead = seed % 2 == 0 ? 8 : 1,
         },
         .fibers = fibers, .cpus = 4, .rounds = rounds,
     };

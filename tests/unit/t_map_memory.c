@@ -12,6 +12,7 @@
 TEST(neighbours_merge)
 {
     struct vm_map *map;
+    struct vm_lookup look;
     vaddr_t addr;
 
     boot(12, 1024);
@@ -23,7 +24,7 @@ TEST(neighbours_merge)
         CHECK_EQ(map->entries, 1);
     }
     /* The same when it has been touched: its object grows. */
-    CHECK_EQ(vm_map_prepare(map, va_of(3), true), VM_OK);
+    CHECK_EQ(vm_map_prepare(map, va_of(3), true, &look), VM_OK);
     for (unsigned i = 32; i < 48; i++) {
         addr = va_of(i);
         CHECK_EQ(vm_map_allocate(map, &addr, VM_PAGE_SIZE, false), VM_OK);
@@ -98,6 +99,7 @@ rich_op(struct vm_map *map, unsigned op)
         .prot = RW, .max = VM_PROT_ALL, .inherit = VM_INHERIT_COPY,
     };
     vaddr_t addr = va_of(40);
+    struct vm_lookup look;
     int error = VM_OK;
 
     switch (op) {
@@ -126,8 +128,8 @@ rich_op(struct vm_map *map, unsigned op)
             vm_map_unref(child);
         }
         return error;
-    case 11: return vm_map_prepare(map, va_of(33), true);
-    case 12: return vm_map_prepare(map, va_of(37), true);
+    case 11: return vm_map_prepare(map, va_of(33), true, &look);
+    case 12: return vm_map_prepare(map, va_of(37), true, &look);
     case 13: return vm_map_copy(map, va_of(2), 5 * VM_PAGE_SIZE, map,
         va_of(17));
     case 14: return vm_map_copy(map, va_of(20), 4 * VM_PAGE_SIZE, map,

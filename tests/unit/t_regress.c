@@ -122,6 +122,7 @@ TEST(pagein_evicted)
 static int
 zero_fault_fails_at(long n)
 {
+    struct vm_lookup look;
     struct vm_object *o;
     int error;
 
@@ -130,7 +131,7 @@ zero_fault_fails_at(long n)
     m = map_new(0, 0);
     map_object(m, 0, 4, o, 0, VM_MAP_SHARED);
     map_object(m, PRIVATE, 4, o, 0, VM_MAP_PRIVATE);
-    CHECK_EQ(vm_map_prepare(m, va_of(PRIVATE), true), VM_OK);
+    CHECK_EQ(vm_map_prepare(m, va_of(PRIVATE), true, &look), VM_OK);
     host_fail_after(n);
     error = vm_fault(m, va_of(PRIVATE), VM_PROT_WRITE);
     host_fail_after(0);

@@ -376,6 +376,62 @@ UTEST(kernel_writes)
     UCHECK(waitpid(pid, &status, 0) == pid && status == 0);
 }
 
+/*
+ * Memory that is written in order is made ahead: never behind where it may
+ * be written, and never so that an old page is still read afterwards.
+ */
+UTEST(ahead)
+{
+    enum { PAGES = 24, END = 12 };
+    char *p = map_pages(PAGES, RW, PRIVATE), *q;
+    int data[2], go[2], status;
+    unsigned char there[PAGES];
+    pid_t pid;
+
+    touch_init();
+    WRITE(p);
+    UCHECK(mprotect(p + END * page, (PAGES - END) * page, PROT_READ) == 0);
+    for (size_t i = 1; i < END; i++) {
+        p[i * page] = 1;
+    }
+    for (volatile size_t i = END; i < PAGES; i++) {
+        UCHECK(TOUCH_AFTER((void)0, WRITE(p + i * page)) == FAULT_ACCESS);
+        UCHECK(p[i * page] == 0);
+    }
+    /* Here and there: what was asked for, and no more. */
+    q = map_pages(PAGES, RW, PRIVATE);
+    for (size_t i = 0; i < PAGES; i += 2) {
+        q[i * page] = 1;
+    }
+    UCHECK(mincore(q, PAGES * page, there) == 0);
+    for (size_t i = 0; i < PAGES; i++) {
+        UCHECK((there[i] & 1) == (i % 2 == 0));
+    }
+    /* Copies, of what was read just before; the kernel writes into them. */
+    touch_all(p, END);
+    UCHECK(pipe(data) == 0 && pipe(go) == 0);
+    fflush(stdout);
+    pid = fork();
+    if (pid == 0) {
+        _exit(read(go[0], there, 1) != 1 || p[0] != OLD(0) ||
+            p[5 * page] != OLD(5) || p[END / 2 * page] != OLD(END / 2));
+    }
+    UCHECK(pid > 0 && write(data[1], "\7\7\7", 3) == 3);
+    for (size_t i = 0; i < END; i++) {
+        READ(p + i * page);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        WRITE(p + i * page);
+    }
+    UCHECK(vm_check(mach_task_self()) == KERN_SUCCESS);
+    for (size_t i = 4; i < 7; i++) {
+        UCHECK(read(data[0], p + i * page, 1) == 1 &&
+            *(volatile char *)(p + i * page) == 7);
+    }
+    UCHECK(write(go[1], "", 1) == 1);
+    UCHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
 /* Locked memory stays locked where its neighbour is not any more. */
 UTEST(unlock_in_the_midst)
 {

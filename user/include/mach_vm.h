@@ -56,7 +56,9 @@ struct vm_region_info {
 
 /*
  * Counters of the machine-independent core since boot, and pages by use.  For
- * the same history those marked (=) are equal on every machine.
+ * the same history those marked (=) are equal on every machine, if no pages
+ * are made ahead (/proc/sys/vm/fault_ahead_bytes is one page): when that is
+ * done depends on all that a program writes, its stack included.
  */
 struct vm_statistics {
     uint64_t faults;            /* resolved; the sum of the next five */
@@ -77,6 +79,7 @@ struct vm_statistics {
     uint64_t forks;             /* (=) */
     uint64_t pageins, pageouts, reclaims;
     uint64_t mismatches;        /* translations that broke a law: none */
+    uint64_t made_ahead;        /* pages made before they were asked for */
     uint64_t page_size;
     uint64_t pages_free, pages_object, pages_table, pages_kernel;
     uint64_t pages_wired, pages_modified;

@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vm_ahead.c - make the pages that a program is about to write.
+ *
+ *   faults  *  *     *           *                            *
+ *   pages   0  1  2  3  4  5  6  7  8  9 10 11 12 13 14 | 15 ...
+ *
+ * Who fills memory from one end to the other comes back for every page, and
+ * most of what a fault costs is coming and going.  So a fault to write just
+ * where the last made page ended makes twice as many as the last: zero pages
+ * of an anonymous object, or copies of what the shadow has.  Who writes here
+ * and there gets what it asks for, and no more; so does the kernel, where it
+ * faults for a program.  Never more pages are made ahead than this run of
+ * faults has asked for and used, and none when memory is not plenty.
+ *
+ * A page made ahead is as one that was asked for: charged, modified, private.
+ * What cannot be had at once (a page that is in swap, with a pager, above a
+ * deeper chain, or in memory that others share or want to see the old state
+ * of) ends the run; it is the next fault's business.
+ *
+ * Locks:   top, held by the fault all along; its shadow while it is copied
+ */
+#include "vm_fault_impl.h"
+
+unsigned vm_fault_ahead = 8;
+
+/* How many pages there is room for, f's own with them. */
+static unsigned
+ahead_limit(const struct vm_fault *f, uint64_t n)
+{
+    uint64_t room;
+
+    /* They are entered from one leaf of the tree. */
+    room = VM_RADIX_RUN - (f->pgno & (VM_RADIX_RUN - 1));
+    n = n < room ? n : room;
+    room = (f->look.end - f->va) >> vm_page_shift;
+    n = n < room || VM_MUTANT(AHEAD_PAST_ENTRY) ? n : room;
+    room = f->top->npages - f->pgno;
+    return (unsigned)(n < room ? n : room);
+}
+
+/*
+ * Zero pages need an object that stands alone, and no file's: what it keeps
+ * is to be what was written.  Copies need a front that this entry alone
+ * leads to: else somebody may see the old page through it, and would have
+ * to lose it first (law 4).
+ */
+static bool
+ahead_may(const struct vm_fault *f)
+{
+    const struct vm_object *top = f->top;
+
+    if ((f->look.attr & (VM_ATTR_LARGE | VM_ATTR_WIRED)) != 0 ||
+        VM_ATTR_SERVER(f->look.attr) != 0 || !vm_page_is_plenty()) {
+        return false;
+    }
+    if (f->kind == VM_STAT_FAULT_ZERO) {
+        return vm_object_is_plain(f->top) &&
+            (top->flags & VM_OBJ_SHARED) == 0;
+    }
+    return top->ref_count == 1 && top->copy == NULL && top->shadow != NULL;
+}
+
+/* How many pages behind f's own have no slot in top: n with f's own. */
+static unsigned
+ahead_empty(const struct vm_fault *f, unsigned n)
+{
+    unsigned key = (unsigned)f->pgno & (VM_RADIX_RUN - 1), empty;
+    uint32_t used;
+
+    if (vm_radix_leaf(&f->top->pages, f->pgno, &used) == NULL) {
+        return 1;               /* its first page: the next has a leaf */
+    }
+    used = used >> key & ~(uint32_t)1;
+    empty = used == 0 ? VM_RADIX_RUN : (unsigned)__builtin_ctz(used);
+    return n < empty ? n : empty;
+}
+
+/* The same for what back, locked, has to be copied; from[i] of page i. */
+static unsigned
+ahead_sources(const struct vm_fault *f, struct vm_object *back, unsigned n,
+    struct vm_page *from[])
+{
+    vm_pgno_t pgno = f->top->shadow_pgno + f->pgno;
+    unsigned key = (unsigned)pgno & (VM_RADIX_RUN - 1), i;
+    const vm_slot_t *slot;
+    uint32_t used;
+
+    slot = vm_radix_leaf(&back->pages, pgno, &used);
+    if (slot == NULL) {
+        return 1;
+    }
+    n = n < VM_RADIX_RUN - key ? n : VM_RADIX_RUN - key;
+    for (i = 1; i < n; i++) {
+        from[i] = vm_slot_page(slot[key + i]);
+        if (from[i] == NULL || !vm_page_is_valid(from[i]) ||
+            (from[i]->forbidden & VM_PROT_READ) != 0) {
+            break;
+        }
+    }
+    return i;
+}
+
+/* Pages 1 to n - 1: copies of from[], or (NULL) zero.  Returns n. */
+static unsigned
+ahead_make(struct vm_fault *f, unsigned n, struct vm_page *const from[])
+{
+    struct vm_page *page[VM_RADIX_RUN];
+
+    n = 1 + vm_page_alloc_many(VM_PAGE_OBJECT, VM_ALLOC_USER, page + 1,
+        n - 1);
+    if (n == 1) {
+        return 1;
+    }
+    for (unsigned i = 1; i < n; i++) {
+        if (from != NULL) {
+            vm_page_copy(page[i], from[i]);
+        } else {
+            vm_page_zero(page[i]);
+        }
+    }
+    vm_object_add_pages(f->top, f->pgno + 1, page + 1, n - 1,
+        VM_PG_MODIFIED);
+    vm_stat_add(from != NULL ? VM_STAT_COPIES : VM_STAT_ZERO_FILLS, n - 1);
+    vm_stat_add(VM_STAT_AHEAD, n - 1);
+    return n;
+}
+
+/* What was made is entered: writable, as the page that was asked for. */
+static void
+ahead_enter(struct vm_fault *f, unsigned n)
+{
+    struct pmap_near near;
+    uint32_t used;
+
+    near.slot = vm_radix_leaf(&f->top->pages, f->pgno, &used);
+    if (near.slot == NULL) {
+        return;
+    }
+    near.slot += f->pgno & (VM_RADIX_RUN - 1);
+    near.want = (uint32_t)(((uint64_t)1 << n) - 2);
+    near.prot[1] = VM_ATTR_PROT(f->look.attr) | VM_PROT_READ;
+    near.prot[0] = near.prot[1] & ~VM_PROT_WRITE;
+    pmap_prefill(f->map->pmap, f->va, &near, f->look.seq);
+}
+
+/* ahead_make() of copies.  The old pages may be mapped here, to be read. */
+static unsigned
+ahead_copy(struct vm_fault *f, unsigned n)
+{
+    struct vm_object *back = f->top->shadow;
+    struct vm_page *from[VM_RADIX_RUN];
+
+    vm_object_lock(back);
+    n = ahead_sources(f, back, n, from);
+    n = n > 1 ? ahead_make(f, n, from) : n;
+    vm_object_unlock(back);
+    if (n > 1 && !VM_MUTANT(AHEAD_STALE)) {
+        pmap_remove(f->map->pmap, f->va + VM_PAGE_SIZE,
+            f->va + ((vsize_t)n << vm_page_shift), NULL);
+    }
+    return n;
+}
+
+void
+vm_fault_make_ahead(struct vm_fault *f, unsigned last)
+{
+    unsigned twice = last * 2, n;
+
+    twice = twice < vm_fault_ahead ? twice : vm_fault_ahead;
+    twice = twice < VM_RADIX_RUN ? twice : VM_RADIX_RUN;
+    if (!ahead_may(f)) {
+        return;
+    }
+    n = ahead_empty(f, ahead_limit(f, twice));
+    if (n > 1) {
+        n = f->kind == VM_STAT_FAULT_ZERO ? ahead_make(f, n, NULL) :
+            ahead_copy(f, n);
+    }
+    if (n > 1) {
+        ahead_enter(f, n);
+    }
+    /* An edge that was met says nothing of what is wanted. */
+    vm_set(&f->map->made, f->va + ((vsize_t)n << vm_page_shift) + twice);
+}
