@@ -137,11 +137,13 @@ ahead_enter(struct vm_fault *f, unsigned n)
     if (near.slot == NULL) {
         return;
     }
-    near.slot += f->pgno & (VM_RADIX_RUN - 1);
-    near.want = (uint32_t)(((uint64_t)1 << n) - 2);
+    near.slot += (f->pgno & (VM_RADIX_RUN - 1)) + 1;
+    near.n = n - 1;
+    near.want = UINT32_MAX >> (VM_RADIX_RUN - near.n);
     near.prot[1] = VM_ATTR_PROT(f->look.attr) | VM_PROT_READ;
     near.prot[0] = near.prot[1] & ~VM_PROT_WRITE;
-    pmap_prefill(f->map->pmap, f->va, &near, f->look.seq);
+    (void)pmap_prefill(f->map->pmap, f->va + VM_PAGE_SIZE, &near,
+        f->look.seq);
 }
 
 /* ahead_make() of copies.  The old pages may be mapped here, to be read. */

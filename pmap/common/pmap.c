@@ -296,6 +296,7 @@ pmap_prefill(struct pmap *pm, vaddr_t va, const struct pmap_near *near,
     KASSERT(vm_page_aligned(va) && va >= vm_get(&pm->start));
     KASSERT((near->prot[0] & near->prot[1] & VM_PROT_READ) != 0);
     KASSERT((near->prot[0] & VM_PROT_WRITE) == 0);
+    KASSERT(near->n - 1 < 32 && near->want >> (near->n - 1) <= 1);
     return pt_prefill(pm, va, near, seq);
 }
 
