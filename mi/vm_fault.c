@@ -33,8 +33,8 @@
 #define VM_FAULT_INLINE static inline __attribute__((always_inline))
 #define VM_FAULT_AROUND_MAX VM_RADIX_RUN
 /* Of a window ahead: so many of the usual ones, and so many pages. */
-#define VM_FAULT_AHEAD      8u
-#define VM_FAULT_AHEAD_MAX  (4u * VM_RADIX_RUN)
+#define VM_FAULT_FAR        8u
+#define VM_FAULT_FAR_MAX    (4u * VM_RADIX_RUN)
 /* Rounds of making room before the thread is sent to fault again. */
 #define VM_FAULT_ROOMS  8u
 
@@ -126,9 +126,9 @@ vm_fault_window(const struct vm_fault *f, vaddr_t *start, vaddr_t *end)
     unsigned n = around;
 
     if (vm_get(&map->around) == f->va) {
-        n = 2 * vm_get(&map->ahead);
-        n = n < around * VM_FAULT_AHEAD ? n : around * VM_FAULT_AHEAD;
-        n = n < VM_FAULT_AHEAD_MAX ? n : VM_FAULT_AHEAD_MAX;
+        n = 2 * vm_get(&map->around_pages);
+        n = n < around * VM_FAULT_FAR ? n : around * VM_FAULT_FAR;
+        n = n < VM_FAULT_FAR_MAX ? n : VM_FAULT_FAR_MAX;
         n = n < 2 * around ? 2 * around : n;
         *start = f->va;
     } else {
@@ -228,7 +228,7 @@ vm_fault_neighbours(struct vm_fault *f)
         key = 0;
     } while (left != 0 && n == near.n);
     vm_set(&f->map->around, start);
-    vm_set(&f->map->ahead, (unsigned)back);
+    vm_set(&f->map->around_pages, (unsigned)back);
 }
 
 VM_FAULT_INLINE int

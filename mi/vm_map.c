@@ -69,7 +69,8 @@ vm_map_make(struct vm_map **out)
     map->serial = atomic_fetch_add_explicit(&vm_map_serials, 1,
         memory_order_relaxed) + 1;
     vm_set(&map->around, 0);
-    vm_set(&map->ahead, 0);
+    vm_set(&map->around_pages, 0);
+    vm_set(&map->made, 0);
     vm_set(&map->hints, NULL);
     vm_set(&map->rest, 0);
     vm_set(&map->ref_count, 1);

@@ -84,7 +84,7 @@ struct vm_map {
     _Atomic uint32_t ref_count;
     bool waiting;               /* (m) somebody waits for TRANSITION */
     _Atomic vaddr_t around;     /* where the last fault-around ended */
-    _Atomic unsigned ahead;     /* and how many pages it was */
+    _Atomic unsigned around_pages;  /* and how many pages it was */
     _Atomic vaddr_t made;       /* behind the last page made for a write,
                                    plus how many that was: vm_ahead.c */
     struct vm_hints *_Atomic hints;     /* (m) written: vm_map_doze() */
