@@ -254,7 +254,7 @@ window_at(uint64_t first)
             CHECK_EQ(vm_fault(m, va_of(first + i), VM_PROT_READ), VM_OK);
             was = translations(m) - was;
             CHECK(was <= (before < 16 ? 32 : 2 * before) && was <= 128);
-            before = vm_get(&m->ahead);
+            before = vm_get(&m->around_pages);
             faults++;
         }
     }
