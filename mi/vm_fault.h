@@ -40,6 +40,9 @@ int vm_fault(struct vm_map *map, vaddr_t va, vm_prot_t access)
  * again: from then on it gathers only what this one instruction touches,
  * and pmap_budget_floor() is enough for that.  If others hold the pmap too,
  * it only lets go, so that one of them can.
+ *
+ * vm_fault_thread - vm_fault() for a program's thread; where that writes
+ * memory in order, it also makes the next pages (vm_fault_ahead).
  */
 #define VM_PROGRESS_FAULTS 16u
 #define VM_PROGRESS_PAGES  8u   /* an instruction needs 6 at most */

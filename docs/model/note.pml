@@ -12,6 +12,7 @@
  *	-DW0=n -DW1=n	enters of the two CPUs
  *	-DDISCARDS=n
  *	-DREMOVE	a revoker by address: seq, leaf lock, pending rule
+ *	-DPAGE		the same of one page by its own note (pt_page.c)
  *	-DPAGEOUT	a revoker by page: object's lock, hint, pending rule
  *	-DNO_CLAIM	do not assert what the note says, only what must not
  *			happen to memory and to revocations
@@ -44,8 +45,8 @@ byte geg = 1;			/* the global epoch */
 byte ann[NK];			/* 0: quiescent */
 byte kp[NK];			/* ghost: the table that a section uses */
 
-byte n_t[2], n_e[2];		/* the note of a CPU: table, epoch */
-bit  gone[2];			/* ghost: that table has been freed since */
+byte n_t[NK], n_e[NK];		/* the note of a CPU: table, epoch */
+bit  gone[NK];			/* ghost: that table has been freed since */
 
 byte limbo[NT + 1];		/* tag; 0: not in limbo */
 
@@ -179,7 +180,8 @@ inline note_hit(c)
 }
 
 /* The frame is still the table that it was when the note was made. */
-#define SAME	(kind[n_t[c]] == TABLE && !gone[c])
+#define SAME_OF(c) (kind[n_t[c]] == TABLE && !gone[c])
+#define SAME	SAME_OF(c)
 
 /* a fault and pmap_enter, bound to a CPU */
 proctype cpu(byte c; byte n)
@@ -303,14 +305,9 @@ inline revoke_flush()
 
 #define REV	2
 
-/* pmap_remove of one page, under the map's mutex */
-proctype remover()
+/* pt_restrict: a walk from the root, then the pending rule */
+inline restrict()
 {
-	byte e, l;
-	bit own, found;
-
-	seq++;
-	mapped = 0;
 	epoch_enter(REV);
 	atomic { l = root; kp[REV] = l };
 	if
@@ -322,9 +319,141 @@ proctype remover()
 	fi;
 	l = 0;
 	epoch_exit(REV);
-	revoke_flush();
+	revoke_flush()
+}
+
+/* pmap_remove of one page, under the map's mutex */
+proctype remover()
+{
+	byte e, l;
+	bit own, found;
+
+	seq++;
+	mapped = 0;
+	restrict();
 	atomic { removed = 1; assert(!tlb) };
 	seq++
+}
+
+/* note_hit of the revoker, which has its own mutants */
+inline page_hit()
+{
+	atomic { hit = (n_t[REV] != 0); was = LINKED(REV) };
+#ifdef M_PAGE_BEFORE_PEND
+	atomic { hit = hit && n_e[REV] == geg; was = was || LINKED(REV) };
+#endif
+#ifndef M_PAGE_NO_PEND
+	note_pend(REV);
+#endif
+#if !defined(M_PAGE_NO_EPOCH) && !defined(M_PAGE_BEFORE_PEND)
+	atomic { hit = hit && n_e[REV] == geg; was = was || LINKED(REV) };
+#endif
+	if
+	:: hit ->
+		kp[REV] = n_t[REV];
+#ifndef NO_CLAIM
+		assert(was);
+#endif
+	:: else
+	fi;
+	was = 0
+}
+
+/* The sequence moves only afterwards, in one step: a mutant. */
+#ifdef M_PAGE_SEQ_LATE
+#define SEQ_ODD()	skip
+#define SEQ_EVEN()	seq = seq + 2
+#else
+#define SEQ_ODD()	seq++
+#define SEQ_EVEN()	seq++
+#endif
+
+/* page_is_quiet: whose it was to take away has flushed */
+inline page_quiet()
+{
+	slow = slow || pend != 0
+}
+
+/* The entry of the noted table, under its leaf lock; then the flush. */
+inline page_edit()
+{
+#ifndef M_PAGE_NO_LOCK
+	atomic { !llock[l] -> assert(SAME_OF(REV)); llock[l] = 1 };
+#endif
+	found = pte[l];
+	if
+	:: found ->
+#ifndef M_PAGE_PEND_LATE
+		pend++;
+#endif
+		/* by compare-and-swap: who came first has his own flush */
+		atomic { assert(SAME_OF(REV)); pte[l] = 0 };
+#ifdef M_PAGE_PEND_LATE
+		pend++;
+#endif
+	:: else
+	fi;
+#ifndef M_PAGE_NO_LOCK
+	llock[l] = 0;
+#endif
+	if
+	:: found ->
+		epoch_exit(REV);
+#ifdef M_PAGE_BY_ADDRESS
+		tlb = 0;
+#else
+		flush_edit();
+#endif
+		pend--;
+		found = 0
+	:: else ->
+#ifndef M_PAGE_NO_QUIET
+		page_quiet();
+#endif
+		epoch_exit(REV)
+	fi
+}
+
+/* What no CPU may have, nor find, when the revocation has returned. */
+#define GRANTED	(tlb || (root != 0 && pte[root]) || (wc != 0 && pte[wc]))
+
+/* pmap_remove of one page that this CPU has used, or its neighbour */
+proctype page_remover()
+{
+	byte e, l;
+	bit own, found, hit, was, slow;
+
+	epoch_enter(REV);
+	note_walk(REV);
+	epoch_exit(REV);
+
+	SEQ_ODD();
+	mapped = 0;
+	epoch_enter(REV);
+	page_hit();
+	if
+	:: !hit -> note_walk(REV)
+	:: else
+	fi;
+	hit = 0;
+	l = n_t[REV];
+	if
+	:: l != 0 -> page_edit()
+	:: else ->
+		/* page_is_nowhere: another walk, for what else is there */
+		slow = (root != 0);
+#ifndef M_PAGE_NOWHERE_NO_QUIET
+		page_quiet();
+#endif
+		epoch_exit(REV)
+	fi;
+	l = 0;
+	if
+	:: slow -> restrict()
+	:: else
+	fi;
+	atomic { removed = 1; assert(!GRANTED) };
+	SEQ_EVEN()
 }
 
 /* pmap_page_protect(NONE), the object locked; then the page comes back */
@@ -368,6 +497,7 @@ inline reap()
 		assert(kp[0] != i && kp[1] != i && kp[2] != i);
 		gone[0] = gone[0] || n_t[0] == i;
 		gone[1] = gone[1] || n_t[1] == i;
+		gone[2] = gone[2] || n_t[2] == i;
 		kind[i] = next; pte[i] = 0; limbo[i] = 0;
 		c = 0; i = 0; next = 0
 	}
@@ -390,6 +520,9 @@ init {
 		run cpu(1, W1);
 #ifdef REMOVE
 		run remover();
+#endif
+#ifdef PAGE
+		run page_remover();
 #endif
 #ifdef PAGEOUT
 		run pageout();
