@@ -25,6 +25,7 @@
 #include "sched.h"
 
 #define MS              UINT64_C(1000000)       /* ns */
+#define ROUND_REAP      64u     /* tables of so many go back at once */
 
 enum { REST_RUNS, REST_STILL, REST_DOZES };
 
@@ -67,8 +68,6 @@ kern_idle_doze(struct vm_map *map)
     if (error != VM_OK) {
         rest_from(map, REST_DOZES, was);
     }
-    /* Not after a round of thousands: they are wanted back now. */
-    (void)pmap_reap(false);
     return error;
 }
 
@@ -113,7 +112,8 @@ is_loaded(const struct vm_map *map)
 static bool
 make_round(void)
 {
-    bool more = false, any = false, dozed = false;
+    bool more = false, any = false;
+    unsigned dozed = 0;
 
     leave_space();
     for (struct vm_map *map = vm_map_next(NULL); map != NULL;
@@ -126,12 +126,14 @@ make_round(void)
             more = true;
         } else if (rest == REST_STILL && !is_loaded(map) &&
             kern_idle_doze(map) == VM_OK) {
-            dozed = true;
+            if (++dozed % ROUND_REAP == 0) {
+                (void)pmap_reap(false);
+            }
         } else if (rest != REST_DOZES) {
             more = true;
         }
     }
-    if (dozed) {
+    if (dozed != 0) {
         (void)pmap_reap(true);
     }
     return more || !any;

@@ -10,17 +10,23 @@
  * where the last made page ended makes twice as many as the last: zero pages
  * of an anonymous object, or copies of what the shadow has.  Who writes here
  * and there gets what it asks for, and no more; so does the kernel, where it
- * faults for a program.  Never more pages are made ahead than this run of
- * faults has asked for and used, and none when memory is not plenty.
+ * faults for a program.  A fault makes no more pages ahead than its run, each
+ * where the last one ended, has made before it, and none when memory is not
+ * plenty.
  *
  * A page made ahead is as one that was asked for: charged, modified, private.
- * What cannot be had at once (a page that is in swap, with a pager, above a
- * deeper chain, or in memory that others share or want to see the old state
- * of) ends the run; it is the next fault's business.
+ * So there is none where that could be told from a page that nobody wrote: in
+ * memory that is shared, nor in private memory that goes on to show a file,
+ * or what is shared, until it is written.  What cannot be had at once (in
+ * swap, with a pager, in a deeper chain) is the next fault's business.
  *
  * Locks:   top, held by the fault all along; its shadow while it is copied
  */
 #include "vm_fault_impl.h"
+#include "pmap_ctl.h"
+
+/* A run is counted up to this: below a page's size, with which it is kept. */
+#define VM_AHEAD_RUN    1000u
 
 unsigned vm_fault_ahead = 8;
 
@@ -43,7 +49,7 @@ ahead_limit(const struct vm_fault *f, uint64_t n)
  * Zero pages need an object that stands alone, and no file's: what it keeps
  * is to be what was written.  Copies need a front that this entry alone
  * leads to: else somebody may see the old page through it, and would have
- * to lose it first (law 4).
+ * to lose it first (law 4).  Of what they are copies, ahead_copy() asks.
  */
 static bool
 ahead_may(const struct vm_fault *f)
@@ -146,7 +152,19 @@ ahead_enter(struct vm_fault *f, unsigned n)
         f->look.seq);
 }
 
-/* ahead_make() of copies.  The old pages may be mapped here, to be read. */
+/* Is what back has for good what top shows, if top is not written? */
+static bool
+ahead_is_fixed(const struct vm_object *top, const struct vm_object *back)
+{
+    return (back->flags & (VM_OBJ_INTERNAL | VM_OBJ_SHARED)) ==
+        VM_OBJ_INTERNAL || back->copy == top;
+}
+
+/*
+ * ahead_make() of copies.  The old pages may be mapped here, to be read: they
+ * are forgotten first, and nobody enters one again, since that takes top's
+ * lock.  Not by pmap_remove(): the map is not ours to change, and may change.
+ */
 static unsigned
 ahead_copy(struct vm_fault *f, unsigned n)
 {
@@ -154,27 +172,28 @@ ahead_copy(struct vm_fault *f, unsigned n)
     struct vm_page *from[VM_RADIX_RUN];
 
     vm_object_lock(back);
-    n = ahead_sources(f, back, n, from);
+    n = ahead_is_fixed(f->top, back) ? ahead_sources(f, back, n, from) : 1;
+    if (n > 1 && !VM_MUTANT(AHEAD_STALE) &&
+        pmap_discard_range(f->map->pmap, f->va + VM_PAGE_SIZE,
+        f->va + ((vsize_t)n << vm_page_shift)) != VM_OK) {
+        n = 1;
+    }
     n = n > 1 ? ahead_make(f, n, from) : n;
     vm_object_unlock(back);
-    if (n > 1 && !VM_MUTANT(AHEAD_STALE)) {
-        pmap_remove(f->map->pmap, f->va + VM_PAGE_SIZE,
-            f->va + ((vsize_t)n << vm_page_shift), NULL);
-    }
     return n;
 }
 
 void
-vm_fault_make_ahead(struct vm_fault *f, unsigned last)
+vm_fault_make_ahead(struct vm_fault *f, unsigned run)
 {
-    unsigned twice = last * 2, n;
+    unsigned most = run + 1, n;
 
-    twice = twice < vm_fault_ahead ? twice : vm_fault_ahead;
-    twice = twice < VM_RADIX_RUN ? twice : VM_RADIX_RUN;
+    most = most < vm_fault_ahead ? most : vm_fault_ahead;
+    most = most < VM_RADIX_RUN ? most : VM_RADIX_RUN;
     if (!ahead_may(f)) {
         return;
     }
-    n = ahead_empty(f, ahead_limit(f, twice));
+    n = ahead_empty(f, ahead_limit(f, most));
     if (n > 1) {
         n = f->kind == VM_STAT_FAULT_ZERO ? ahead_make(f, n, NULL) :
             ahead_copy(f, n);
@@ -182,6 +201,6 @@ vm_fault_make_ahead(struct vm_fault *f, unsigned last)
     if (n > 1) {
         ahead_enter(f, n);
     }
-    /* An edge that was met says nothing of what is wanted. */
-    vm_set(&f->map->made, f->va + ((vsize_t)n << vm_page_shift) + twice);
+    run = run + n < VM_AHEAD_RUN ? run + n : VM_AHEAD_RUN;
+    vm_set(&f->map->made, f->va + ((vsize_t)n << vm_page_shift) + run);
 }

@@ -40,10 +40,15 @@
 
 unsigned vm_fault_around = 16;
 
-/* vm_map_prepare() where the map is locked, or has to be, and stays so. */
+/*
+ * vm_map_prepare() where the map is locked, or has to be, and stays so; but
+ * not while it waits: then VM_E_RETRY.
+ */
 static __attribute__((noinline)) int
 vm_fault_prepare(struct vm_fault *f)
 {
+    int error;
+
     if (f->action == VM_FAULT_WIRE && !f->map_locked) {
         /* The entry is in transition by our own doing: do not wait. */
         vm_mutex_lock(&f->map->lock);
@@ -51,9 +56,9 @@ vm_fault_prepare(struct vm_fault *f)
     }
     if (f->action != VM_FAULT_WIRE &&
         (f->look.attr & VM_ATTR_TRANSITION) != 0) {
-        /* It waits, and holds no lock meanwhile. */
         vm_fault_unlock_all(f);
-        return vm_map_prepare(f->map, f->va, f->own, &f->look);
+        error = vm_map_prepare(f->map, f->va, f->own, &f->look);
+        return error == VM_OK ? VM_E_RETRY : error;
     }
     return vm_map_prepare_locked(f->map, f->va, f->own, &f->look);
 }
@@ -114,7 +119,7 @@ vm_fault_above(struct vm_fault *f, vm_pgno_t pgno, unsigned n)
 /*
  * [start, end) around f->va: aligned, as nothing is known.  Where the last
  * window ended, somebody goes through memory: what lies behind is there, so
- * it is twice as much ahead, and no more than he has gone through already.
+ * it is twice as much ahead: as he has gone through, or the usual window.
  * Returns how many pages that are.
  */
 static inline unsigned
@@ -194,8 +199,12 @@ vm_fault_neighbours(struct vm_fault *f)
     struct pmap_near near;
     vm_pgno_t back, left, pgno, obj_pgno;
     vaddr_t start, end;
-    unsigned n, window = vm_fault_window(f, &start, &end);
+    unsigned n, window;
 
+    if (f->obj != f->top && f->obj != f->top->shadow) {
+        return;                 /* what is between is not locked */
+    }
+    window = vm_fault_window(f, &start, &end);
     start = start < f->look.start ? f->look.start : start;
     if (end > f->look.end && !VM_MUTANT(AROUND_PAST_ENTRY)) {
         end = f->look.end;
@@ -268,6 +277,7 @@ vm_fault_act(struct vm_fault *f)
         vm_page_set(f->page, VM_PG_MODIFIED);
         return VM_OK;
     case VM_FAULT_COPY_OUT:
+        KASSERT(f->map == NULL || f->map_locked);
         if (f->page == NULL) {
             memset(f->buf, 0, f->size);
         } else {
@@ -276,6 +286,8 @@ vm_fault_act(struct vm_fault *f)
         }
         return VM_OK;
     case VM_FAULT_COPY_IN:
+        /* A store by the kernel cannot be revoked half-way. */
+        KASSERT(f->map_locked);
         if ((vm_page_flags(f->page) & VM_PG_ICACHE) != 0) {
             /* Who executes it must fault, and get the new instructions. */
             pmap_page_protect(f->page, VM_PROT_READ, NULL);
@@ -409,7 +421,8 @@ vm_fault_try(struct vm_fault *f)
         } else {
             if ((f->kind == VM_STAT_FAULT_ZERO ||
                 f->kind == VM_STAT_FAULT_COPY) &&
-                f->thread != NULL && f->own) {
+                f->thread != NULL &&
+                (f->access & VM_PROT_WRITE) != 0) {
                 vm_fault_made(f);
             }
             if (f->collapse) {

@@ -96,7 +96,7 @@ int vm_object_read_page(struct vm_object *o, vm_pgno_t pgno, void *buf)
  * Fault-around: pages mapped with one that is asked for, the window that is
  * aligned to their number.  A power of two; 1: none, more than 32 is 32.  A
  * fault just where the last window ended looks ahead twice as far as that
- * did, up to eight times this, and up to 128.
+ * did, at least twice and at most eight times this, and up to 128.
  */
 extern unsigned vm_fault_around;
 

@@ -83,10 +83,10 @@ bool vm_large_enter(struct vm_fault *f, vm_prot_t prot);
 
 /*
  * vm_ahead.c: the page that was just made, to be written, lies where the last
- * one ended, of so many: make the next ones, too.
+ * one ended, of a run of so many: make the next ones, too.
  * => Locks: top (takes its shadow)
  */
-void vm_fault_make_ahead(struct vm_fault *f, unsigned last);
+void vm_fault_make_ahead(struct vm_fault *f, unsigned run);
 
 /* Drop the objects' locks; and the map's. */
 void vm_fault_unlock_objects(struct vm_fault *f);

@@ -109,7 +109,6 @@ static bool
 large_is_run(const vm_slot_t *slot, struct vm_page *p, unsigned n,
     vm_prot_t prot)
 {
-    uint32_t bad = VM_PG_BUSY | VM_PG_ABSENT | VM_PG_ERROR;
     bool write = (prot & VM_PROT_WRITE) != 0;
 
     for (unsigned i = 0; i < n; i++, p++) {
@@ -120,7 +119,7 @@ large_is_run(const vm_slot_t *slot, struct vm_page *p, unsigned n,
         }
         flags = vm_page_flags(p);
         /* One that is clean must be marked before it may be written. */
-        if ((flags & bad) != 0 || p->forbidden != 0 ||
+        if ((flags & VM_PG_NO_DATA) != 0 || p->forbidden != 0 ||
             (write && (flags & VM_PG_MODIFIED) == 0)) {
             return false;
         }

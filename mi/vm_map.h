@@ -86,7 +86,7 @@ struct vm_map {
     _Atomic vaddr_t around;     /* where the last fault-around ended */
     _Atomic unsigned around_pages;  /* and how many pages it was */
     _Atomic vaddr_t made;       /* behind the last page made for a write,
-                                   plus how many that was: vm_ahead.c */
+                                   plus the length of the run: vm_ahead.c */
     struct vm_hints *_Atomic hints;     /* (m) written: vm_map_doze() */
     _Atomic uint32_t rest;      /* the embedder's own; 0 at first */
     struct vm_map *all_next, *all_prev;     /* (l) vm_map_list_lock */

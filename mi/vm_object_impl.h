@@ -54,7 +54,7 @@ static inline bool
 vm_page_is_valid(struct vm_page *p)
 {
     return (vm_page_flags(p) &
-        (VM_PG_BUSY | VM_PG_ABSENT | VM_PG_ERROR)) == 0;
+        VM_PG_NO_DATA) == 0;
 }
 
 /*

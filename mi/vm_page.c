@@ -368,6 +368,7 @@ vm_page_alloc_many(enum vm_page_kind kind, enum vm_alloc who,
     uint32_t left;
     unsigned got;
 
+    KASSERT(kind == VM_PAGE_OBJECT);
     if (vm_fail_here() ||
         vm_get(&pool.count) <= vm_get(&marks.fast[who])) {
         return 0;

@@ -239,8 +239,7 @@ vm_near_look(uintptr_t slot, const vm_prot_t prot[2], unsigned *which)
         return NULL;            /* in swap */
     }
     flags = vm_page_flags(p);
-    if (((flags & VM_PG_NO_DATA) |
-            p->forbidden) != 0) {
+    if (((flags & VM_PG_NO_DATA) | p->forbidden) != 0) {
         return NULL;
     }
     *which = (flags & VM_PG_MODIFIED) != 0;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The note that each CPU keeps of the leaf table that it reached last
- * (pt_note.h): two CPUs that enter, an unlinker (discard), a revoker, freeing
- * of tables after a grace period, reuse of their frames.
+ * (pt_note.h): two CPUs that enter, an unlinker (discard), a revoker, by a walk
+ * or by its own note, freeing of tables after a grace period, reuse of their
+ * frames.
  *
  * One address space, one address: the root has one upper entry, a table has one
  * entry, and one page may be mapped there.  A pool of NT frames; a frame that
@@ -13,6 +14,12 @@
  *	-DDISCARDS=n
  *	-DREMOVE	a revoker by address: seq, leaf lock, pending rule
  *	-DPAGE		the same of one page by its own note (pt_page.c)
+ *	-DPAGE_OBJECT	and that, the sequence left alone: under the lock of the
+ *			object, which enters hold, too
+ *	-DPROTECT	what is entered and revoked is the right to write: enter
+ *			adds it without the pending rule (case C)
+ *	-DLINKED_FIRST	a table is linked, and noted by the revoker, at first
+ *	-DNO_REAP	no table is freed
  *	-DPAGEOUT	a revoker by page: object's lock, hint, pending rule
  *	-DNO_CLAIM	do not assert what the note says, only what must not
  *			happen to memory and to revocations
@@ -30,10 +37,24 @@
 #define DISCARDS 2
 #endif
 
+#ifdef PAGE_OBJECT
+#define PAGE
+#endif
+#if defined(PAGEOUT) || defined(PAGE_OBJECT)
+#define OBJECT_LOCK
+#endif
+
 #define FREE	0
 #define TABLE	1
 #define DATA	2
-#define NK	3		/* epoch slots: two CPUs that enter, a revoker */
+/* epoch slots: two CPUs that enter, revokers: by a walk, by a note */
+#define REV	2
+#define PG	3
+#ifdef PAGE
+#define NK	4
+#else
+#define NK	3
+#endif
 
 byte root;			/* upper entry: 0 or a table */
 bit  pte[NT + 1];		/* its entry: the page is mapped */
@@ -85,12 +106,16 @@ inline flush_edit()
 	fi
 }
 
-/* announce the epoch, seq_cst fence */
+/* announce the epoch, seq_cst fence; nobody asks if nothing is freed */
 inline epoch_enter(k)
 {
+#ifndef NO_REAP
 	e = geg;
 	ann[k] = e;
 	e = 0
+#else
+	skip
+#endif
 }
 
 inline epoch_exit(k)
@@ -197,8 +222,15 @@ proctype cpu(byte c; byte n)
 		:: !go -> break
 		:: else
 		fi;
-#ifdef PAGEOUT
+#ifdef OBJECT_LOCK
 		atomic { !olock -> olock = 1 };
+#endif
+#ifdef PAGE_OBJECT
+		/* looked up under the lock */
+		if
+		:: !mapped -> olock = 0; break
+		:: else
+		fi;
 #endif
 		epoch_enter(c);
 		note_hit(c);
@@ -220,11 +252,13 @@ proctype cpu(byte c; byte n)
 				hint = 1;
 				if
 				:: !pte[n_t[c]] ->
+#ifndef PROTECT
 					/* case B, the pending rule */
 					if
 					:: pend != 0 -> flush_all()
 					:: else
 					fi;
+#endif
 					atomic { assert(SAME); pte[n_t[c]] = 1 }
 				:: else
 				fi
@@ -234,7 +268,7 @@ proctype cpu(byte c; byte n)
 		:: else
 		fi;
 		epoch_exit(c);
-#ifdef PAGEOUT
+#ifdef OBJECT_LOCK
 		olock = 0;
 #endif
 		s = 0
@@ -303,13 +337,11 @@ inline revoke_flush()
 	fi
 }
 
-#define REV	2
-
 /* pt_restrict: a walk from the root, then the pending rule */
-inline restrict()
+inline restrict(k)
 {
-	epoch_enter(REV);
-	atomic { l = root; kp[REV] = l };
+	epoch_enter(k);
+	atomic { l = root; kp[k] = l };
 	if
 	:: l != 0 ->
 		atomic { !llock[l] -> assert(kind[l] == TABLE); llock[l] = 1 };
@@ -318,7 +350,7 @@ inline restrict()
 	:: else
 	fi;
 	l = 0;
-	epoch_exit(REV);
+	epoch_exit(k);
 	revoke_flush()
 }
 
@@ -330,7 +362,7 @@ proctype remover()
 
 	seq++;
 	mapped = 0;
-	restrict();
+	restrict(REV);
 	atomic { removed = 1; assert(!tlb) };
 	seq++
 }
@@ -338,19 +370,19 @@ proctype remover()
 /* note_hit of the revoker, which has its own mutants */
 inline page_hit()
 {
-	atomic { hit = (n_t[REV] != 0); was = LINKED(REV) };
+	atomic { hit = (n_t[PG] != 0); was = LINKED(PG) };
 #ifdef M_PAGE_BEFORE_PEND
-	atomic { hit = hit && n_e[REV] == geg; was = was || LINKED(REV) };
+	atomic { hit = hit && n_e[PG] == geg; was = was || LINKED(PG) };
 #endif
 #ifndef M_PAGE_NO_PEND
-	note_pend(REV);
+	note_pend(PG);
 #endif
 #if !defined(M_PAGE_NO_EPOCH) && !defined(M_PAGE_BEFORE_PEND)
-	atomic { hit = hit && n_e[REV] == geg; was = was || LINKED(REV) };
+	atomic { hit = hit && n_e[PG] == geg; was = was || LINKED(PG) };
 #endif
 	if
 	:: hit ->
-		kp[REV] = n_t[REV];
+		kp[PG] = n_t[PG];
 #ifndef NO_CLAIM
 		assert(was);
 #endif
@@ -359,13 +391,16 @@ inline page_hit()
 	was = 0
 }
 
-/* The sequence moves only afterwards, in one step: a mutant. */
-#ifdef M_PAGE_SEQ_LATE
-#define SEQ_ODD()	skip
-#define SEQ_EVEN()	seq = seq + 2
+/* What keeps enters away; that the sequence moves too late is a mutant. */
+#if defined(PAGE_OBJECT)
+#define PAGE_BAR	atomic { !olock -> olock = 1 }
+#define PAGE_UNBAR	olock = 0
+#elif defined(M_PAGE_SEQ_LATE)
+#define PAGE_BAR	skip
+#define PAGE_UNBAR	seq = seq + 2
 #else
-#define SEQ_ODD()	seq++
-#define SEQ_EVEN()	seq++
+#define PAGE_BAR	seq++
+#define PAGE_UNBAR	seq++
 #endif
 
 /* page_is_quiet: whose it was to take away has flushed */
@@ -378,7 +413,7 @@ inline page_quiet()
 inline page_edit()
 {
 #ifndef M_PAGE_NO_LOCK
-	atomic { !llock[l] -> assert(SAME_OF(REV)); llock[l] = 1 };
+	atomic { !llock[l] -> assert(SAME_OF(PG)); llock[l] = 1 };
 #endif
 	found = pte[l];
 	if
@@ -387,7 +422,7 @@ inline page_edit()
 		pend++;
 #endif
 		/* by compare-and-swap: who came first has his own flush */
-		atomic { assert(SAME_OF(REV)); pte[l] = 0 };
+		atomic { assert(SAME_OF(PG)); pte[l] = 0 };
 #ifdef M_PAGE_PEND_LATE
 		pend++;
 #endif
@@ -398,19 +433,18 @@ inline page_edit()
 #endif
 	if
 	:: found ->
-		epoch_exit(REV);
+		epoch_exit(PG);
 #ifdef M_PAGE_BY_ADDRESS
 		tlb = 0;
 #else
 		flush_edit();
 #endif
-		pend--;
-		found = 0
+		atomic { pend--; found = 0 }
 	:: else ->
 #ifndef M_PAGE_NO_QUIET
 		page_quiet();
 #endif
-		epoch_exit(REV)
+		epoch_exit(PG)
 	fi
 }
 
@@ -423,20 +457,20 @@ proctype page_remover()
 	byte e, l;
 	bit own, found, hit, was, slow;
 
-	epoch_enter(REV);
-	note_walk(REV);
-	epoch_exit(REV);
-
-	SEQ_ODD();
+#ifndef LINKED_FIRST
+	epoch_enter(PG);
+	note_walk(PG);
+	epoch_exit(PG);
+#endif
+	PAGE_BAR;
 	mapped = 0;
-	epoch_enter(REV);
+	epoch_enter(PG);
 	page_hit();
 	if
-	:: !hit -> note_walk(REV)
+	:: !hit -> note_walk(PG)
 	:: else
 	fi;
-	hit = 0;
-	l = n_t[REV];
+	atomic { hit = 0; l = n_t[PG] };
 	if
 	:: l != 0 -> page_edit()
 	:: else ->
@@ -445,15 +479,20 @@ proctype page_remover()
 #ifndef M_PAGE_NOWHERE_NO_QUIET
 		page_quiet();
 #endif
-		epoch_exit(REV)
+		epoch_exit(PG)
 	fi;
 	l = 0;
 	if
-	:: slow -> restrict()
+	:: slow -> restrict(PG)
 	:: else
 	fi;
-	atomic { removed = 1; assert(!GRANTED) };
-	SEQ_EVEN()
+	atomic {
+		removed = 1;
+		assert(!GRANTED);
+		/* not needed any more: fewer states */
+		n_t[PG] = 0; n_e[PG] = 0; gone[PG] = 0
+	};
+	PAGE_UNBAR
 }
 
 /* pmap_page_protect(NONE), the object locked; then the page comes back */
@@ -495,16 +534,17 @@ inline reap()
 		assert(kind[i] == TABLE && !llock[i]);
 		assert(root != i && wc != i);
 		assert(kp[0] != i && kp[1] != i && kp[2] != i);
+		assert(kp[NK - 1] != i);
 		gone[0] = gone[0] || n_t[0] == i;
 		gone[1] = gone[1] || n_t[1] == i;
-		gone[2] = gone[2] || n_t[2] == i;
+		gone[NK - 1] = gone[NK - 1] || n_t[NK - 1] == i;
 		kind[i] = next; pte[i] = 0; limbo[i] = 0;
 		c = 0; i = 0; next = 0
 	}
 }
 
 /* limbo_reap; a scan of the CPUs that is not atomic */
-active proctype reaper()
+proctype reaper()
 {
 	byte i, c, next;
 
@@ -516,6 +556,15 @@ end:	do
 
 init {
 	atomic {
+#ifdef LINKED_FIRST
+		root = 1;
+		kind[1] = TABLE;
+		n_t[PG] = 1;
+		n_e[PG] = geg;
+#endif
+#ifndef NO_REAP
+		run reaper();
+#endif
 		run cpu(0, W0);
 		run cpu(1, W1);
 #ifdef REMOVE

@@ -3,7 +3,8 @@
  * pmap.c - the contract of pmap.h, over any translation store.
  *
  * What is done here is the same for every MMU: the life of a pmap, what
- * may be asked for, and the frame of every revocation:
+ * may be asked for, and the frame of every revocation but those of one page
+ * that its leaf table alone decides (pt_page.c):
  *
  *   batch     the caller's, or one of our own, committed before we return
  *   edit      by the store; each edit raises pending first (tlb_batch.c)

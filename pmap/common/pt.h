@@ -301,8 +301,9 @@ void tlb_batch_pending(struct tlb_batch *b, struct pmap *pm);
 /* Tables in it that were unlinked, with those below.  No epoch section. */
 unsigned tlb_batch_tables(const struct tlb_batch *b);
 /*
- * The same for one page, whose pmap has it in no batch: begin before the
- * edit, end behind it, which flushes.  skip: a mutant does not.
+ * A round of one page by itself: begin raises pending, before the edit; end,
+ * behind it and outside an epoch section, flushes and lowers pending.  skip: a
+ * mutant does not flush.
  */
 void tlb_page_begin(struct pmap *pm);
 void tlb_page_end(struct pmap *pm, vaddr_t va, bool skip);

@@ -2,7 +2,8 @@
 /*
  * tlb_batch.c - the pending rule, and rounds of invalidation.
  *
- * Every revocation runs in a batch, its own or its caller's.  For each
+ * Every revocation runs in a batch, its own or its caller's; or, if it is of
+ * one page, in a round of its own, which is the same in small.  For each
  * pmap that it is about to edit the batch raises pm->pending (touch), then
  * notes what was edited (add, unlink); commit flushes each pmap once,
  * lowers pending, sends unlinked tables to limbo and tells the tests.
