@@ -90,8 +90,12 @@ void kern_option_bootstrap(const char *cmdline);
  * memset, memcpy and memcmp are in vm_kern.h.  <md_cpu.h> may define
  *   MD_PAGE_CLEAR  and md_page_clear(void *p, size_t n), which returns p
  *   MD_PAGE_COPY   and md_page_copy(void *to, const void *from, size_t n)
- * inline, for n bytes at addresses that are multiples of 4096, n too: with
- * instructions that are faster than stores of words.
+ *   MD_WORDS       and md_words_set(void *to, uint64_t word, uint64_t n),
+ *                  md_words_copy(void *to, const void **from, uint64_t n),
+ *                  upwards; both return where they ended
+ * inline, pages for n bytes at addresses that are multiples of 4096, n too,
+ * words for n words at addresses that are multiples of 8: with instructions
+ * that are faster than stores of words.
  */
 void *memmove(void *to, const void *from, size_t n);
 void *memchr(const void *p, int c, size_t n);

@@ -16,6 +16,7 @@
 #define TURN            (WORDS * WORD)
 #define FEW             4u      /* a turn for what is less */
 #define PAGES           4096u
+#define MANY            64u     /* bytes: worth an instruction that repeats */
 
 /* A word at any address; the compiler knows what this machine can do. */
 struct unaligned {
@@ -52,6 +53,12 @@ memset(void *to, int c, size_t n)
         n--;
     }
     w = (uint64_t *)(void *)d;
+#ifdef MD_WORDS
+    if (n >= MANY) {
+        w = md_words_set(w, word, n / WORD);
+        n %= WORD;
+    }
+#endif
     for (; n >= TURN; n -= TURN, w += WORDS) {
         for (unsigned i = 0; i < WORDS; i++) {
             w[i] = word;
@@ -90,6 +97,15 @@ copy_words(uint64_t **to, const uint64_t **from, size_t n)
     uint64_t *d = *to;
     const uint64_t *s = *from;
 
+#ifdef MD_WORDS
+    if (n >= MANY) {
+        const void *at = s;
+
+        *to = md_words_copy(d, &at, n / WORD);
+        *from = at;
+        return n % WORD;
+    }
+#endif
     for (; n >= TURN; n -= TURN, d += WORDS, s += WORDS) {
         for (unsigned i = 0; i < WORDS; i += FEW) {
             copy_few(d + i, s + i);
@@ -131,6 +147,14 @@ copy_up(uint8_t *d, const uint8_t *s, size_t n)
     }
 }
 
+/* By itself, so that a page need not save its registers. */
+static __attribute__((noinline)) void *
+copy_bytes(void *to, const void *from, size_t n)
+{
+    copy_up(to, from, n);
+    return to;
+}
+
 void *
 memcpy(void *to, const void *from, size_t n)
 {
@@ -140,8 +164,7 @@ memcpy(void *to, const void *from, size_t n)
         return to;
     }
 #endif
-    copy_up(to, from, n);
-    return to;
+    return copy_bytes(to, from, n);
 }
 
 void *

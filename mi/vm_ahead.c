@@ -2,17 +2,16 @@
 /*
  * vm_ahead.c - make the pages that a program is about to write.
  *
- *   faults  *  *     *           *                            *
- *   pages   0  1  2  3  4  5  6  7  8  9 10 11 12 13 14 | 15 ...
+ *   faults  *  *  *        *                 *                       *
+ *   pages   0  1  2  3  4  5  6  7  8  9 10 11 12 13 14 15 16 17 18 19 ...
  *
  * Who fills memory from one end to the other comes back for every page, and
- * most of what a fault costs is coming and going.  So a fault to write just
- * where the last made page ended makes twice as many as the last: zero pages
- * of an anonymous object, or copies of what the shadow has.  Who writes here
- * and there gets what it asks for, and no more; so does the kernel, where it
- * faults for a program.  A fault makes no more pages ahead than its run, each
- * where the last one ended, has made before it, and none when memory is not
- * plenty.
+ * most of what a fault costs is coming and going.  So the third fault to write
+ * just where the last made page ended makes the next pages, too, and each
+ * after it more, up to eight: zero pages of an anonymous object, or copies of
+ * what the shadow has.  No more ahead than the run of faults has made before,
+ * and none when memory is not plenty.  Who writes here and there gets what it
+ * asks for, and no more; so does the kernel, where it faults for a program.
  *
  * A page made ahead is as one that was asked for: charged, modified, private.
  * So there is none where that could be told from a page that nobody wrote: in
@@ -152,14 +151,6 @@ ahead_enter(struct vm_fault *f, unsigned n)
         f->look.seq);
 }
 
-/* Is what back has for good what top shows, if top is not written? */
-static bool
-ahead_is_fixed(const struct vm_object *top, const struct vm_object *back)
-{
-    return (back->flags & (VM_OBJ_INTERNAL | VM_OBJ_SHARED)) ==
-        VM_OBJ_INTERNAL || back->copy == top;
-}
-
 /*
  * ahead_make() of copies.  The old pages may be mapped here, to be read: they
  * are forgotten first, and nobody enters one again, since that takes top's
@@ -172,7 +163,7 @@ ahead_copy(struct vm_fault *f, unsigned n)
     struct vm_page *from[VM_RADIX_RUN];
 
     vm_object_lock(back);
-    n = ahead_is_fixed(f->top, back) ? ahead_sources(f, back, n, from) : 1;
+    n = vm_fault_is_fixed(f->top, back) ? ahead_sources(f, back, n, from) : 1;
     if (n > 1 && !VM_MUTANT(AHEAD_STALE) &&
         pmap_discard_range(f->map->pmap, f->va + VM_PAGE_SIZE,
         f->va + ((vsize_t)n << vm_page_shift)) != VM_OK) {
@@ -186,7 +177,8 @@ ahead_copy(struct vm_fault *f, unsigned n)
 void
 vm_fault_make_ahead(struct vm_fault *f, unsigned run)
 {
-    unsigned most = run + 1, n;
+    /* Two in a row are nothing yet: a stack, or data and what follows it. */
+    unsigned most = run < 2 ? 1 : run + 1, n;
 
     most = most < vm_fault_ahead ? most : vm_fault_ahead;
     most = most < VM_RADIX_RUN ? most : VM_RADIX_RUN;

@@ -420,7 +420,7 @@ vm_fault_try(struct vm_fault *f)
             error = error == VM_E_NOMEM ? VM_E_NOSPACE : error;
         } else {
             if ((f->kind == VM_STAT_FAULT_ZERO ||
-                f->kind == VM_STAT_FAULT_COPY) &&
+                (f->kind == VM_STAT_FAULT_COPY && f->copied && f->fixed)) &&
                 f->thread != NULL &&
                 (f->access & VM_PROT_WRITE) != 0) {
                 vm_fault_made(f);

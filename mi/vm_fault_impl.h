@@ -28,6 +28,7 @@ struct vm_fault {
     bool progress;              /* slept or prepared: not a lost race */
     bool resident;              /* nothing had to be made or fetched */
     bool copied;                /* page is a copy just made, unmapped yet */
+    bool fixed;                 /* of what no one will change: vm_ahead.c */
     bool collapse;              /* the chain may be shortened after */
     vm_prot_t missing;          /* rights to demand of a pager's lock */
     struct vm_progress *thread; /* who asks; NULL: not a program's thread */
@@ -80,6 +81,18 @@ int vm_fault_resident(struct vm_map *map, vaddr_t va) VM_MUST_CHECK;
  */
 bool vm_large_fill(struct vm_fault *f);
 bool vm_large_enter(struct vm_fault *f, vm_prot_t prot);
+
+/*
+ * Does back have for good what top shows, where top is not written?  Else top
+ * goes on to show what is written there.
+ * => Locks: both
+ */
+static inline bool
+vm_fault_is_fixed(const struct vm_object *top, const struct vm_object *back)
+{
+    return (back->flags & (VM_OBJ_INTERNAL | VM_OBJ_SHARED)) ==
+        VM_OBJ_INTERNAL || back->copy == top;
+}
 
 /*
  * vm_ahead.c: the page that was just made, to be written, lies where the last

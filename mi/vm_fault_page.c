@@ -329,6 +329,7 @@ vm_fault_copy_up(struct vm_fault *f)
         }
         f->page = new;
         f->copied = true;
+        f->fixed = vm_fault_is_fixed(f->top, back);
     }
     f->collapse = back == f->top->shadow && (back->ref_count == 1 ||
         back->pages.count <= f->top->pages.count);

@@ -144,14 +144,28 @@ md_ticks(void)
 }
 
 /* One instruction for each word here, two in C. */
+#define MD_WORDS
+static inline void *
+md_words_set(void *to, uint64_t word, uint64_t n)
+{
+    __asm__ volatile("rep stosq" : "+D"(to), "+c"(n) : "a"(word) :
+        "memory");
+    return to;
+}
+
+static inline void *
+md_words_copy(void *to, const void **from, uint64_t n)
+{
+    __asm__ volatile("rep movsq" : "+D"(to), "+S"(*from), "+c"(n) : :
+        "memory");
+    return to;
+}
+
 #define MD_PAGE_CLEAR
 static inline void *
 md_page_clear(void *p, uint64_t n)
 {
-    void *to = p;
-
-    n /= 8;
-    __asm__ volatile("rep stosq" : "+D"(to), "+c"(n) : "a"(0ul) : "memory");
+    (void)md_words_set(p, 0, n / 8);
     return p;
 }
 
@@ -159,9 +173,7 @@ md_page_clear(void *p, uint64_t n)
 static inline void
 md_page_copy(void *to, const void *from, uint64_t n)
 {
-    n /= 8;
-    __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(n) : :
-        "memory");
+    (void)md_words_copy(to, &from, n / 8);
 }
 
 static inline uint64_t

@@ -317,7 +317,8 @@ static inline bool
 revoke_page(struct pmap *pm, vaddr_t start, vaddr_t end, vm_prot_t keep,
     bool skip)
 {
-    if (end - start != VM_PAGE_SIZE ||
+    /* The kernel's would cost the program's next fault its note. */
+    if (end - start != VM_PAGE_SIZE || pm->kernel ||
         !pt_restrict_page(pm, start, keep, skip)) {
         return false;
     }

@@ -249,13 +249,10 @@ enter_set(const struct enter *e, const struct note *n, struct pt_cpu *cpu)
 #define ENTER_THERE     1       /* a large leaf has the page already */
 
 static __attribute__((noinline)) int
-note_make(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot)
+note_grow(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot)
 {
-    struct note *n = note_of(&pt_cpu[kern_cpu()]);
+    struct note *n;
 
-    if (note_walk(n, pm, va)) {
-        return VM_OK;
-    }
     if (pt_large_meet(pm, va, pa, prot)) {
         return ENTER_THERE;
     }
@@ -264,13 +261,22 @@ note_make(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot)
 
         epoch_exit(&pt_cpu[kern_cpu()]);
         freed = limbo_reap(false);
-        n = note_of(epoch_enter());
+        (void)epoch_enter();
         if (freed == 0 || pt_grow(pm, va) == 0) {
             return VM_E_NOMEM;
         }
     }
     /* Gone again already?  Then the thread faults again. */
+    n = note_of(&pt_cpu[kern_cpu()]);
     return note_walk(n, pm, va) ? VM_OK : VM_E_RETRY;
+}
+
+/* Its common half in the caller's own registers. */
+static inline __attribute__((always_inline)) int
+note_make(struct pmap *pm, vaddr_t va, paddr_t pa, vm_prot_t prot)
+{
+    return note_walk(note_of(&pt_cpu[kern_cpu()]), pm, va) ? VM_OK :
+        note_grow(pm, va, pa, prot);
 }
 
 /*
