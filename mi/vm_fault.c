@@ -89,8 +89,8 @@ vm_fault_rights(struct vm_fault *f, struct vm_page *p, bool write)
 }
 
 /*
- * Which of n neighbours, from pgno on, top has itself; where that is not to
- * be had at once, all.
+ * Which of n neighbours, from pgno on, top has itself, above its shadow that
+ * has the page; where that is not to be had at once, all.
  */
 static uint32_t
 vm_fault_above(struct vm_fault *f, vm_pgno_t pgno, unsigned n)
@@ -100,9 +100,6 @@ vm_fault_above(struct vm_fault *f, vm_pgno_t pgno, unsigned n)
     const uintptr_t *slot;
     uint32_t used = 0;
 
-    if (f->obj != f->top->shadow) {
-        return UINT32_MAX;
-    }
     if (r->count == 0) {
         return 0;
     }
